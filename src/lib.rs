@@ -1,0 +1,12 @@
+//! Hairpin reads nailfold capillaries live: it grabs the frames of a videocapillaroscope, refuses those that
+//! cannot be read, reads the rest with ONNX Runtime, and reports per finger whether a scleroderma pattern is
+//! seen. Modules stand in the order in which the data meets them; ARCHITECTURE.md is the long form.
+
+pub mod command;
+pub mod fast_track;
+pub mod finger;
+pub mod frame;
+pub mod outcome;
+pub mod report;
+pub mod scale;
+pub mod time;

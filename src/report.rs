@@ -1,0 +1,444 @@
+//! All that leaves the daemon: one line of JSON an event, versioned by `SCHEMA`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fast_track::Verdict;
+use crate::finger::Finger;
+use crate::frame::{Format, FrameId, Size};
+use crate::outcome::{Quality, RejectReason, Tally};
+use crate::scale::Scale;
+
+/// Version of everything in this module; raised when a reader of the old form could misread the new.
+pub const SCHEMA: u32 = 1;
+
+/// Stands on every line that leaves Hairpin.
+pub const NOTICE: &str = "research use only; not validated on patients; not a diagnosis";
+
+/// One line of a stream or of a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Line {
+    pub schema: u32,
+    /// Counts the lines of this run of the service, or of this exam's record.
+    pub n: u64,
+    /// Milliseconds on the source's clock.
+    pub at_ms: u64,
+    /// Absent in replays of recordings that do not say when they were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<jiff::Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exam: Option<String>,
+    pub notice: String,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// The one serialised type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The source was opened, lost or ended.
+    Source(SourceEvent),
+    /// The gate's verdict changed.
+    Quality(QualityEvent),
+    /// A frame was read.
+    Finding(Finding),
+    /// A field was pooled.
+    Field(FieldResult),
+    /// A finger was decided.
+    Finger(FingerResult),
+    /// The exam went a step on.
+    Exam(ExamEvent),
+    /// Something is wrong that a person should know of.
+    Fault(Fault),
+    /// This reader was too slow and missed so many lines.
+    Missed { lines: u64 },
+    /// What a late joiner needs first.
+    State(Box<Snapshot>),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceEvent {
+    pub change: SourceChange,
+    pub source: SourceWords,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceChange {
+    Opened,
+    Lost,
+    Ended,
+}
+
+/// What is known of a source; `capture` fills it in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceWords {
+    /// `simulated`, `replay`, ...
+    pub kind: String,
+    /// Make, model, path or seed: what tells this source from another.
+    pub name: String,
+    pub format: Option<Format>,
+    pub size: Option<Size>,
+    /// As negotiated; absent where the source has no rate of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames_per_s: Option<f64>,
+    /// Absent where nobody measured it: then nothing in micrometres is reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct QualityEvent {
+    pub frame: FrameId,
+    /// Absent when the picture is readable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<RejectReason>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    pub figures: Quality,
+}
+
+/// One read frame. Never a verdict by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    pub frame: FrameId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finger: Option<Finger>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<u32>,
+    /// One a label of the model, in its order, before calibration.
+    pub logits: Vec<f32>,
+    /// After calibration; they sum to one.
+    pub probs: Vec<f32>,
+    /// The picture's colour or contrast lies outside what the model was trained on.
+    pub out_of_cohort: bool,
+    pub quality: Quality,
+    /// Absent in replays, where no frame is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+}
+
+/// Where the time of one frame went, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Waiting in queues.
+    pub waited_ms: f32,
+    pub decode_ms: f32,
+    pub gate_ms: f32,
+    pub preprocess_ms: f32,
+    pub infer_ms: f32,
+    /// From the capture stamp to this event.
+    pub total_ms: f32,
+}
+
+/// One field: near copies of one view, pooled into one piece of evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FieldResult {
+    pub finger: Finger,
+    /// Counts the fields of this finger from 1.
+    pub number: u32,
+    /// The view had not moved since the field before: the same place, recorded again.
+    pub reacquired: bool,
+    pub from_ms: u64,
+    pub to_ms: u64,
+    pub frames: Tally,
+    /// Frames that entered the pool: scored, and no copy of another.
+    pub distinct: u32,
+    /// Absent when nothing was scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooled: Option<Pooled>,
+    pub verdict: FieldVerdict,
+    /// What the Fast Track rules say of measured loops; absent while no loops are measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Verdict>,
+    pub evidence: Vec<Evidence>,
+}
+
+/// Quality-weighted, trimmed mean of the logits of a field's frames.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pooled {
+    pub logits: Vec<f32>,
+    pub probs: Vec<f32>,
+    /// Weighted standard deviation of the positive label's margin over the frames, in logits.
+    pub spread: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "is", content = "why")]
+pub enum FieldVerdict {
+    /// Stable and above the upper threshold.
+    Positive,
+    /// Stable and below the lower threshold.
+    Negative,
+    NotClassifiable(FieldDoubt),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldDoubt {
+    NothingReadable,
+    TooFewFrames,
+    TooShort,
+    Unstable,
+    BetweenThresholds,
+    OutOfCohort,
+    /// Classifier and Fast Track rules disagree.
+    Contradiction,
+}
+
+/// A kept frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Evidence {
+    pub frame: FrameId,
+    /// Inside the exam's folder; absent where nothing is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Of the camera's original bytes.
+    pub sha256: String,
+}
+
+/// A finger's result. Abstaining is a result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FingerResult {
+    pub finger: Finger,
+    pub decision: Decision,
+    pub fields_positive: u32,
+    pub fields_negative: u32,
+    pub fields_not_classifiable: u32,
+    pub frames: Tally,
+    pub evidence: Vec<Evidence>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Decision {
+    Called { label: String, scheme: String, confidence: Confidence },
+    Abstained { why: Abstain },
+}
+
+/// A calibrated model gives a probability; any other gives a score, which is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    Probability(f32),
+    Score(f32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Abstain {
+    NothingReadable,
+    TooFewFields,
+    /// Positive in one field and not seen again.
+    NotConfirmed,
+    BetweenThresholds,
+    Unstable,
+    OutOfCohort,
+    Contradiction,
+}
+
+impl Abstain {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NothingReadable => "no readable frame",
+            Self::TooFewFields => "too few readable fields",
+            Self::NotConfirmed => "positive in one field only, not confirmed",
+            Self::BetweenThresholds => "between the thresholds",
+            Self::Unstable => "unstable from frame to frame",
+            Self::OutOfCohort => "unlike the pictures the model was trained on",
+            Self::Contradiction => "classifier and Fast Track rules contradict each other",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum ExamEvent {
+    Opened {
+        subject: String,
+        provenance: Box<Provenance>,
+    },
+    FingerBegan {
+        finger: Finger,
+    },
+    FieldBegan {
+        finger: Finger,
+        number: u32,
+        because: FieldBegan,
+    },
+    Skipped {
+        finger: Finger,
+        reason: String,
+    },
+    /// Found open at a start of the service, or left open at its end.
+    Interrupted,
+    Resumed {
+        provenance: Box<Provenance>,
+    },
+    Closed {
+        report: Box<ExamReport>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldBegan {
+    Finger,
+    Operator,
+    /// The view moved by more than half its width.
+    Moved,
+}
+
+/// A whole exam, as written at its close. Reproducible from its own contents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExamReport {
+    pub schema: u32,
+    pub notice: String,
+    pub exam: String,
+    pub subject: String,
+    pub from_ms: u64,
+    pub to_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<jiff::Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<jiff::Timestamp>,
+    pub ending: Ending,
+    pub fingers: Vec<FingerResult>,
+    pub skipped: BTreeMap<Finger, String>,
+    pub summary: Summary,
+    /// All frames of the exam, those outside any finger included.
+    pub frames: Tally,
+    pub provenance: Provenance,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    Closed,
+    Interrupted,
+}
+
+/// Counts first, then named policies beside each other; no single yes or no (clinical.md 6.8).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// "category 2 on k of n evaluable fingers; m not classifiable; r not examined".
+    pub counts: String,
+    pub positive: u32,
+    pub evaluable: u32,
+    pub not_classifiable: u32,
+    pub not_examined: u32,
+    /// At least one finger: the sensitive convention.
+    pub any_finger: bool,
+    /// At least two fingers: specific; ours, not a consensus.
+    pub two_or_more_fingers: bool,
+    /// One positive among clean fingers: kept, marked, never averaged away.
+    pub discordant: bool,
+    /// Fewer than the eight fingers of the protocol were evaluable.
+    pub incomplete: bool,
+    /// The fixed wording for this outcome, its limits included.
+    pub wording: Vec<String>,
+}
+
+/// What produced a result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Provenance {
+    /// Name and version.
+    pub software: String,
+    pub config_sha256: String,
+    pub model: ModelWords,
+    pub runtime: RuntimeWords,
+    pub source: SourceWords,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelWords {
+    pub name: String,
+    pub version: String,
+    /// Of the manifest, which names the digest of every other file of the bundle.
+    pub sha256: String,
+    pub scheme: String,
+    pub labels: Vec<String>,
+    pub cohort: String,
+    pub validated_on_patients: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuntimeWords {
+    pub library: String,
+    pub version: String,
+    pub sha256: String,
+    pub providers_asked: Vec<String>,
+    /// What really runs the nodes, with their number.
+    pub provider_running: String,
+    pub threads: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// What happened and where.
+    pub message: String,
+    /// What to do.
+    pub action: String,
+    /// The trouble is over.
+    pub cleared: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The source is gone or gives no frames.
+    Source,
+    /// The record cannot be written.
+    Record,
+    /// An output failed after it had opened.
+    Output,
+    /// The runtime refuses frames.
+    Inference,
+    /// Frames do not add up, or another promise was broken.
+    Internal,
+}
+
+/// The present, for those who come late and for `hairpin watch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Snapshot {
+    pub source: Option<SourceWords>,
+    pub model: ModelWords,
+    pub provider_running: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finger: Option<Finger>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QualityEvent>,
+    /// Of the field being recorded, so far; becomes a result only when the field ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooled>,
+    pub pooled_frames: u32,
+    pub fields: Vec<FieldResult>,
+    pub fingers: Vec<FingerResult>,
+    pub skipped: BTreeMap<Finger, String>,
+    pub faults: Vec<Fault>,
+    /// Of this run of the service.
+    pub frames: Tally,
+    /// Over the last seconds; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
+}
+
+/// Measured over the last seconds of a live source.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rates {
+    pub captured_per_s: f32,
+    pub read_per_s: f32,
+    pub latency_p50_ms: f32,
+    pub latency_p99_ms: f32,
+    /// Of it, inference.
+    pub infer_p50_ms: f32,
+}
