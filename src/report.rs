@@ -141,12 +141,14 @@ pub struct FieldResult {
     pub finger: Finger,
     /// Counts the fields of this finger from 1.
     pub number: u32,
-    /// The view had not moved since the field before: the same place, recorded again.
+    /// The number of the first field that showed this place: its own, unless the place was acquired again.
+    pub place: u32,
+    /// The same place as an earlier field of this finger, recorded again.
     pub reacquired: bool,
     pub from_ms: u64,
     pub to_ms: u64,
     pub frames: Tally,
-    /// Frames that entered the pool: scored, and no copy of another.
+    /// Frames in the pool: scored, and no copy of another. Of a long field an even sample of 600.
     pub distinct: u32,
     /// Absent when nothing was scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,7 +165,7 @@ pub struct FieldResult {
 pub struct Pooled {
     pub logits: Vec<f32>,
     pub probs: Vec<f32>,
-    /// Weighted standard deviation of the positive label's margin over the frames, in logits.
+    /// Weighted standard deviation of the positive label's margin over the frames, in calibrated logits.
     pub spread: f32,
 }
 
@@ -233,7 +235,7 @@ pub enum Confidence {
 pub enum Abstain {
     NothingReadable,
     TooFewFields,
-    /// Positive in one field and not seen again.
+    /// Positive, but not in enough fields.
     NotConfirmed,
     BetweenThresholds,
     Unstable,
@@ -246,7 +248,7 @@ impl Abstain {
         match self {
             Self::NothingReadable => "no readable frame",
             Self::TooFewFields => "too few readable fields",
-            Self::NotConfirmed => "positive in one field only, not confirmed",
+            Self::NotConfirmed => "positive but not confirmed",
             Self::BetweenThresholds => "between the thresholds",
             Self::Unstable => "unstable from frame to frame",
             Self::OutOfCohort => "unlike the pictures the model was trained on",
@@ -331,10 +333,12 @@ pub struct Summary {
     pub evaluable: u32,
     pub not_classifiable: u32,
     pub not_examined: u32,
-    /// At least one finger: the sensitive convention.
-    pub any_finger: bool,
-    /// At least two fingers: specific; ours, not a consensus.
-    pub two_or_more_fingers: bool,
+    /// At least one finger: the sensitive convention. Absent where too few fingers were evaluable to say no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub any_finger: Option<bool>,
+    /// At least two fingers: specific; ours, not a consensus. Absent where too few fingers were evaluable to say no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub two_or_more_fingers: Option<bool>,
     /// One positive among clean fingers: kept, marked, never averaged away.
     pub discordant: bool,
     /// Fewer than the eight fingers of the protocol were evaluable.
@@ -421,15 +425,34 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling: Option<Pooled>,
     pub pooled_frames: u32,
+    /// Where the pooled score turns into a verdict; absent before the model is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     pub fields: Vec<FieldResult>,
     pub fingers: Vec<FingerResult>,
     pub skipped: BTreeMap<Finger, String>,
     pub faults: Vec<Fault>,
+    /// The exam that was closed last in this run of the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Box<ExamReport>>,
     /// Of this run of the service.
     pub frames: Tally,
     /// Over the last seconds; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
+}
+
+/// What a field must reach for a verdict, so that a screen can show how far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// Which of the model's labels the thresholds are about.
+    pub positive: u32,
+    /// On that label's pooled `probs`: below is negative, at or above `upper` positive, between neither.
+    pub lower: f32,
+    pub upper: f32,
+    /// Whether `probs` may be called probabilities; otherwise they are scores.
+    pub calibrated: bool,
+    pub min_frames: u32,
 }
 
 /// Measured over the last seconds of a live source.
