@@ -9,4 +9,5 @@ pub mod frame;
 pub mod outcome;
 pub mod report;
 pub mod scale;
+pub mod synth;
 pub mod time;
