@@ -1,0 +1,427 @@
+//! The simulated microscope: a live source that draws nailfolds, moves as under a hand and knows the truth.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{CaptureError, CaptureErrorKind, Next, Source, SourceInfo};
+use crate::command::{self, Command, Cue};
+use crate::finger::Finger;
+use crate::frame::{Colour, Format, FrameId, RawFrame, Size};
+use crate::report::SourceWords;
+use crate::scale::{Scale, ScaleMethod};
+use crate::synth::camera::{EncodeError, Encoder, Exposure};
+use crate::synth::cohort::{Subject, mix};
+use crate::synth::exam::{Phase, Plan, Script, Trouble};
+use crate::synth::optics::Optics;
+use crate::synth::pathology::Cohort;
+use crate::synth::plate::{MARGIN, Plate, Projector, Ycc};
+use crate::synth::render::{self, View};
+use crate::synth::rng::Rng;
+use crate::synth::truth::Truth;
+use crate::time::{Clock, Stamp};
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
+pub struct Settings {
+    /// The same seed gives the same subject, fingers, hand and bytes.
+    pub seed: u64,
+    /// Of the common USB microscopes: 1280x1024. Its width must be even, for colour at half width.
+    pub size: Size,
+    pub frames_per_s: f64,
+    /// Frames come in real time; otherwise as fast as they are taken, and none is lost.
+    pub paced: bool,
+    /// The source itself opens the exam, names fingers and fields and closes it, and then ends.
+    /// Otherwise it goes round its fingers for ever, with another subject each time, and the operator commands.
+    pub scripted: bool,
+    /// Whom the script opens the exam for.
+    pub subject: command::Subject,
+    pub cohort: Cohort,
+    /// In their order; the eight of the protocol unless given.
+    pub fingers: Vec<Finger>,
+    /// Fields of each finger; two to four are usual.
+    pub fields: u32,
+    /// Seconds that each field is held in focus: our choice, room for a steady pool of frames and one trouble.
+    pub hold_s: f32,
+    /// Width of the field in mm. Three clinical videocapillaroscopes have 1.33, 1.57 and 1.70.
+    pub field_mm: f32,
+    /// Share of the fields in which one of `troubles` comes up: our choice, enough to see the gate at work.
+    pub trouble_share: f32,
+    /// Taken in turn.
+    pub troubles: Vec<Trouble>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            size: Size::new(1280, 1024),
+            frames_per_s: 30.0,
+            paced: true,
+            scripted: false,
+            subject: default_subject(),
+            cohort: Cohort::Mixed,
+            fingers: Finger::PROTOCOL.to_vec(),
+            fields: 2,
+            hold_s: 4.0,
+            field_mm: 1.57,
+            trouble_share: 0.4,
+            troubles: vec![Trouble::Defocus, Trouble::Motion, Trouble::Glare, Trouble::Dark],
+        }
+    }
+}
+
+fn default_subject() -> command::Subject {
+    "simulated-1".parse().expect("letters, a hyphen and a digit make a pseudonym")
+}
+
+impl Settings {
+    pub fn check(&self) -> Result<(), String> {
+        let within = |key: &str, value: f64, low: f64, high: f64| {
+            let good = (low..=high).contains(&value);
+            if good { Ok(()) } else { Err(format!("{key} is {value}: it must be from {low} to {high}")) }
+        };
+        within("frames_per_s", self.frames_per_s, 1.0, 120.0)?;
+        within("size.width", f64::from(self.size.width), 160.0, 4096.0)?;
+        within("size.height", f64::from(self.size.height), 120.0, 4096.0)?;
+        within("fields", f64::from(self.fields), 1.0, 8.0)?;
+        within("hold_s", f64::from(self.hold_s), 0.5, 600.0)?;
+        within("field_mm", f64::from(self.field_mm), 0.5, 5.0)?;
+        within("trouble_share", f64::from(self.trouble_share), 0.0, 1.0)?;
+        if !self.size.width.is_multiple_of(2) {
+            return Err(format!("size.width is {}: it must be even", self.size.width));
+        }
+        if self.fingers.is_empty() {
+            return Err("fingers is empty: name at least one, such as \"R4\"".to_owned());
+        }
+        Ok(())
+    }
+
+    fn um_per_px(&self) -> f32 {
+        self.field_mm * 1000.0 / self.size.width as f32
+    }
+
+    fn script(&self) -> Script {
+        let plan = Plan {
+            seed: self.seed,
+            fingers: self.fingers.clone(),
+            fields: self.fields,
+            hold_s: self.hold_s,
+            trouble_share: self.trouble_share,
+            troubles: self.troubles.clone(),
+        };
+        Script::new(&plan, self.um_per_px())
+    }
+}
+
+/// What is true of one frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrameTruth {
+    pub finger: Finger,
+    /// Counts the finger's fields from 1.
+    pub field: u32,
+    pub phase: Phase,
+    pub trouble: Option<Trouble>,
+    pub picture: Truth,
+}
+
+pub struct Simulated {
+    settings: Settings,
+    info: SourceInfo,
+    script: Script,
+    projector: Projector,
+    encoder: Encoder,
+    painted: Receiver<(u64, Plate)>,
+    current: Option<(u64, Plate)>,
+    /// Of the next frame.
+    seq: u64,
+    /// When frame 0 was due, on the source's clock.
+    start: Stamp,
+}
+
+impl Simulated {
+    pub fn open(settings: Settings) -> Result<Self, CaptureError> {
+        let unsupported = |context: String| CaptureError { kind: CaptureErrorKind::Unsupported, context, source: None };
+        settings.check().map_err(|why| unsupported(format!("simulated microscope: {why}")))?;
+        let script = settings.script();
+        let subject = Subject::draw(settings.cohort, settings.seed, 0);
+        let mut rng = Rng::new(settings.seed, "projector");
+        let projector = Projector::new(settings.size, subject.device.noise, &mut rng);
+        let encoder = Encoder::new(subject.device.quality).map_err(|e| encoding(&e))?;
+        let painted = paint(&settings, subject, script.stops.len())?;
+        // Time begins when there is something to see: no frame is lost to the first painting.
+        let first = painted.recv().map_err(|_| painter_died())?;
+        let clock = if settings.paced { Clock::live() } else { Clock::Recorded { started: None } };
+        let start = clock.now().unwrap_or_default();
+        let info = info(&settings, &script, clock, start);
+        Ok(Self { settings, info, script, projector, encoder, painted, current: Some(first), seq: 0, start })
+    }
+
+    /// The truth of a frame, drawn or not.
+    pub fn truth(&self, seq: u64) -> FrameTruth {
+        let (round, moment) = self.moment(seq);
+        let stop = &self.script.stops[moment.stop];
+        let subject = Subject::draw(self.settings.cohort, mix_round(self.settings.seed, round), 0);
+        let finger = subject.finger(stop.finger);
+        let plate = plate_view(&self.settings, &finger, stop.field);
+        let [x, y] = moment.look.offset.map(f32::round);
+        let middle = (plate.size.width as f32 / 2.0 + x, plate.size.height as f32 / 2.0 + y);
+        let view = View { centre: plate.to_scene(middle.0, middle.1), size: self.settings.size, ..plate };
+        FrameTruth {
+            finger: stop.finger,
+            field: stop.field + 1,
+            phase: moment.phase,
+            trouble: moment.trouble,
+            picture: Truth::of(&finger.scene, &view),
+        }
+    }
+
+    /// How often the script has been gone through before this frame, and where in it the frame lies.
+    fn moment(&self, seq: u64) -> (u64, crate::synth::exam::Moment) {
+        let seconds = seq as f64 / self.settings.frames_per_s;
+        let length = f64::from(self.script.length);
+        let round = if self.settings.scripted { 0.0 } else { (seconds / length).floor() };
+        (round as u64, self.script.at((seconds - round * length) as f32))
+    }
+
+    fn due(&self, seq: u64) -> Stamp {
+        self.start.after(Duration::from_secs_f64(seq as f64 / self.settings.frames_per_s))
+    }
+
+    /// Waits for the next frame's moment. `None` when that is beyond the patience.
+    fn wait(&mut self, patience: Duration) -> Option<()> {
+        let Some(now) = self.info.clock.now() else { return Some(()) };
+        let period = 1.0 / self.settings.frames_per_s;
+        // A camera does not wait for its reader: what was not fetched in time is gone, and its number with it.
+        let missed = (now.since(self.due(self.seq)).as_secs_f64() / period) as u64;
+        self.seq += missed;
+        let wait = self.due(self.seq).since(now);
+        std::thread::sleep(wait.min(patience));
+        (wait <= patience).then_some(())
+    }
+
+    /// Has the plate of `place` at hand. `None` when it is not painted within the patience.
+    fn load(&mut self, place: u64, patience: Duration) -> Result<Option<()>, CaptureError> {
+        while self.current.as_ref().is_none_or(|(at, _)| *at != place) {
+            self.current = None;
+            match self.painted.recv_timeout(patience) {
+                Ok(painted) => self.current = Some(painted),
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => return Err(painter_died()),
+            }
+        }
+        Ok(Some(()))
+    }
+}
+
+impl Source for Simulated {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn next(&mut self, patience: Duration) -> Result<Next, CaptureError> {
+        if self.wait(patience).is_none() {
+            return Ok(Next::Idle);
+        }
+        if self.info.frames_total.is_some_and(|total| self.seq >= total) {
+            return Ok(Next::End);
+        }
+        let (round, moment) = self.moment(self.seq);
+        let place = round * self.script.stops.len() as u64 + moment.stop as u64;
+        if self.load(place, patience)?.is_none() {
+            return Ok(Next::Idle);
+        }
+        let Some((_, plate)) = &self.current else { return Ok(Next::Idle) };
+        let mut rng = Rng::new(mix(self.settings.seed, self.seq), "grain");
+        let frame = self.projector.project(plate, &moment.look, &mut rng);
+        let bytes: Arc<[u8]> = self.encoder.encode_ycc(frame).map_err(|e| encoding(&e))?.into();
+        let raw = RawFrame {
+            id: FrameId { run: 0, seq: self.seq },
+            at: self.due(self.seq),
+            format: Format::Mjpeg,
+            size: self.settings.size,
+            colour: Colour::Bt601Full,
+            bytes,
+            flagged: false,
+        };
+        self.seq += 1;
+        Ok(Next::Frame(raw))
+    }
+}
+
+fn painter_died() -> CaptureError {
+    let context = "simulated microscope: its painter has died; open it again".to_owned();
+    CaptureError { kind: CaptureErrorKind::Io, context, source: None }
+}
+
+fn encoding(error: &EncodeError) -> CaptureError {
+    let context = format!("simulated microscope: cannot encode a frame: {error}");
+    CaptureError { kind: CaptureErrorKind::Io, context, source: None }
+}
+
+fn info(settings: &Settings, script: &Script, clock: Clock, start: Stamp) -> SourceInfo {
+    SourceInfo {
+        words: SourceWords {
+            kind: "simulated".to_owned(),
+            name: format!("seed {}", settings.seed),
+            format: Some(Format::Mjpeg),
+            size: Some(settings.size),
+            frames_per_s: Some(settings.frames_per_s),
+            scale: Scale::new(f64::from(settings.um_per_px()), ScaleMethod::Simulated),
+        },
+        live: settings.paced,
+        clock,
+        script: if settings.scripted { cues(settings, script, start) } else { Vec::new() },
+        stills: false,
+        frames_total: settings.scripted.then(|| (f64::from(script.length) * settings.frames_per_s).ceil() as u64),
+    }
+}
+
+fn cues(settings: &Settings, script: &Script, start: Stamp) -> Vec<Cue> {
+    let at = |seconds: f32| start.after(Duration::from_secs_f32(seconds));
+    let mut cues = vec![Cue { at: at(0.0), command: Command::Open { subject: settings.subject.clone() } }];
+    for stop in &script.stops {
+        let command = if stop.field == 0 { Command::Finger { finger: stop.finger } } else { Command::Field };
+        cues.push(Cue { at: at(stop.from), command });
+    }
+    let last = script.stops.last().map_or(script.length, |stop| stop.to);
+    cues.push(Cue { at: at(last), command: Command::Close });
+    cues
+}
+
+/// Another subject each time the fingers are gone through.
+fn mix_round(seed: u64, round: u64) -> u64 {
+    if round == 0 { seed } else { mix(seed, round) }
+}
+
+fn plate_view(settings: &Settings, finger: &crate::synth::cohort::FingerScene, field: u32) -> View {
+    let view = finger.view(field, settings.fields, settings.um_per_px(), settings.size);
+    let size = Size::new(settings.size.width + 2 * MARGIN, settings.size.height + 2 * MARGIN);
+    View { size, ..view }
+}
+
+/// Paints the plates in the order in which they are needed, one ahead, on a thread of its own. The thread ends
+/// when the source is dropped, at its next delivery; nobody waits for it.
+fn paint(settings: &Settings, first: Subject, stops: usize) -> Result<Receiver<(u64, Plate)>, CaptureError> {
+    let (deliver, painted) = sync_channel(0);
+    let settings = settings.clone();
+    let script = settings.script();
+    let work = move || {
+        for place in 0u64.. {
+            let round = place / stops as u64;
+            if settings.scripted && round > 0 {
+                return;
+            }
+            let drawn;
+            let subject = if round == 0 {
+                &first
+            } else {
+                drawn = Subject::draw(settings.cohort, mix_round(settings.seed, round), 0);
+                &drawn
+            };
+            let stop = &script.stops[(place % stops as u64) as usize];
+            let plate = paint_one(&settings, subject, stop.finger, stop.field);
+            if deliver.send((place, plate)).is_err() {
+                return;
+            }
+        }
+    };
+    let spawned = std::thread::Builder::new().name("paint".to_owned()).spawn(work);
+    spawned.map(|_| painted).map_err(|source| CaptureError {
+        kind: CaptureErrorKind::Io,
+        context: "simulated microscope: cannot start its painter".to_owned(),
+        source: Some(Box::new(source)),
+    })
+}
+
+fn paint_one(settings: &Settings, subject: &Subject, finger: Finger, field: u32) -> Plate {
+    let finger = subject.finger(finger);
+    let view = plate_view(settings, &finger, field);
+    let mut rng = Rng::new(mix(finger.seed, u64::from(field) + 100), "shot");
+    // Evenly sharp: a tilted field of focus needs a second canvas, and memory is short beside a model.
+    let lens = Optics::readable(&mut rng);
+    let optics = Optics { motion_um: 0.0, defocus_um: [lens.defocus_um[0]; 2], ..lens };
+    let exposure = Exposure { noise: [0.0; 2], ..Exposure::of(&subject.device, view.um_per_px, &mut rng) };
+    let mut canvas = render::draw(&finger.scene, &view);
+    optics.apply(&mut canvas, &finger.scene, &view, &mut rng);
+    Plate::new(Ycc::from_rgb(&exposure.develop(&canvas, &mut rng), view.size), view.um_per_px)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn small() -> Settings {
+        Settings {
+            size: Size::new(320, 256),
+            paced: false,
+            scripted: true,
+            fingers: Finger::PROTOCOL[..1].to_vec(),
+            hold_s: 1.0,
+            ..Settings::default()
+        }
+    }
+
+    fn frames(source: &mut Simulated) -> Vec<RawFrame> {
+        let mut frames = Vec::new();
+        while let Next::Frame(frame) = source.next(PATIENCE).unwrap() {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    #[test]
+    fn a_scripted_exam_gives_the_frames_it_announced_and_the_same_each_time() {
+        let mut source = Simulated::open(small()).unwrap();
+        let first = frames(&mut source);
+        assert_eq!(Some(first.len() as u64), source.info().frames_total);
+        let again = frames(&mut Simulated::open(small()).unwrap());
+        for (a, b) in first.iter().zip(&again) {
+            assert!(a.bytes == b.bytes && a.at == b.at && a.id == b.id, "frame {} differs", a.id);
+        }
+        let other = frames(&mut Simulated::open(Settings { seed: 2, ..small() }).unwrap());
+        assert!(first[30].bytes != other[30].bytes);
+    }
+
+    #[test]
+    fn pacing_changes_no_byte() {
+        let unpaced = frames(&mut Simulated::open(small()).unwrap());
+        let mut paced = Simulated::open(Settings { paced: true, frames_per_s: 30.0, ..small() }).unwrap();
+        assert!(paced.info().live);
+        for _ in 0..5 {
+            if let Next::Frame(frame) = paced.next(PATIENCE).unwrap() {
+                assert!(unpaced[frame.id.seq as usize].bytes == frame.bytes, "frame {}", frame.id);
+            }
+        }
+    }
+
+    #[test]
+    fn the_script_names_every_finger_and_field_in_order() {
+        let settings = Settings { fingers: Finger::PROTOCOL[..2].to_vec(), ..small() };
+        let source = Simulated::open(settings).unwrap();
+        let words: Vec<String> = source.info().script.iter().map(|cue| format!("{:?}", cue.command)).collect();
+        assert!(words[0].starts_with("Open") && words[1].contains("Index") && words[2] == "Field", "{words:?}");
+        assert_eq!((words.len(), words.last().map(String::as_str)), (6, Some("Close")));
+        assert!(source.info().script.is_sorted_by_key(|cue| cue.at));
+    }
+
+    #[test]
+    fn the_truth_of_a_held_frame_names_its_field_and_decides() {
+        let source = Simulated::open(small()).unwrap();
+        let held = source.script.stops[1].held[0] + 0.2;
+        let truth = source.truth((held * 30.0) as u64);
+        assert_eq!((truth.finger, truth.field, truth.phase), (Finger::PROTOCOL[0], 2, Phase::Held));
+        assert!(truth.picture.category.is_some());
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_key() {
+        let refused = Simulated::open(Settings { frames_per_s: 0.0, ..small() }).err().unwrap();
+        assert_eq!(refused.kind, CaptureErrorKind::Unsupported);
+        assert!(refused.to_string().contains("frames_per_s"), "{refused}");
+    }
+}
