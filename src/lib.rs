@@ -4,6 +4,7 @@
 
 pub mod capture;
 pub mod command;
+pub mod decode;
 pub mod fast_track;
 pub mod finger;
 pub mod frame;
