@@ -9,6 +9,7 @@ pub mod fast_track;
 pub mod finger;
 pub mod frame;
 pub mod outcome;
+pub mod quality;
 pub mod report;
 pub mod scale;
 pub mod synth;
