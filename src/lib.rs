@@ -2,9 +2,11 @@
 //! cannot be read, reads the rest with ONNX Runtime, and reports per finger whether a scleroderma pattern is
 //! seen. Modules stand in the order in which the data meets them; ARCHITECTURE.md is the long form.
 
+pub mod append;
 pub mod capture;
 pub mod command;
 pub mod decode;
+pub mod digest;
 pub mod fast_track;
 pub mod finger;
 pub mod frame;
