@@ -3,6 +3,7 @@
 //! seen. Modules stand in the order in which the data meets them; ARCHITECTURE.md is the long form.
 
 pub mod append;
+pub mod bundle;
 pub mod capture;
 pub mod command;
 pub mod decode;
@@ -10,7 +11,9 @@ pub mod digest;
 pub mod fast_track;
 pub mod finger;
 pub mod frame;
+pub mod infer;
 pub mod outcome;
+pub mod preprocess;
 pub mod quality;
 pub mod report;
 pub mod scale;

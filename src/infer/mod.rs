@@ -1,0 +1,316 @@
+//! Scores: runs a bundle's model on prepared pictures with ONNX Runtime, on the provider that was asked for or
+//! not at all.
+
+mod elf;
+mod onnx;
+mod providers;
+mod verify;
+
+use std::path::PathBuf;
+
+use onnx::{Bound, Making, Model, Port, Refusal};
+
+pub use onnx::Runtime;
+pub use providers::{OnMissing, Provider, Settings};
+pub use verify::{Check, ProviderReport, probe, verify};
+
+use crate::bundle::{Bundle, BundleError, Golden, Seen};
+use crate::preprocess::{PrepareError, Preparer, Tensor};
+use crate::report::{ModelWords, RuntimeWords};
+use crate::scale::{Scale, ScaleMethod};
+
+/// Why a model cannot be run, or a frame not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum InferError {
+    /// Install the library, or point at another.
+    #[error(
+        "cannot load ONNX Runtime from {}: {message}; run `make setup`, or point [runtime] library at \
+         libonnxruntime 1.24 or newer", path.display()
+    )]
+    Library { path: PathBuf, message: String },
+    /// Install what the provider needs, or ask for another.
+    #[error(
+        "provider {provider} cannot run the model with the ONNX Runtime library at {}: {message}; install {} and \
+         point [runtime] library at it, or name other providers, or set on_missing = \"next\"",
+        library.display(), provider.install()
+    )]
+    Provider { provider: Provider, library: PathBuf, message: String },
+    /// Mend the bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The model is not what the manifest says: mend the bundle.
+    #[error("bundle {}: {message}", dir.display())]
+    Model { dir: PathBuf, message: String },
+    /// Count the frame as failed; the next may do.
+    #[error("the model failed on this frame: {message}")]
+    Frame { message: String },
+}
+
+/// What the model says of one frame.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// Before calibration, in the order of the labels; the mean over tiles.
+    pub logits: Vec<f32>,
+    /// After calibration; they sum to one.
+    pub probs: Vec<f32>,
+    /// Colour or contrast of the picture lies outside what the model was trained on.
+    pub out_of_cohort: bool,
+}
+
+/// A model that is loaded, verified and warm.
+pub struct Classifier {
+    bound: Bound,
+    provider: Provider,
+    passed_over: Vec<(Provider, String)>,
+    tile: [usize; 3],
+    temperature: f64,
+    seen: Option<Seen>,
+    /// Sums over tiles; kept from frame to frame.
+    sums: Vec<f64>,
+    model_words: ModelWords,
+    runtime_words: RuntimeWords,
+}
+
+impl Classifier {
+    /// Opens the model on the first provider that can run it, checks that it is what the manifest says, and runs
+    /// the golden pair, which also warms it.
+    pub fn open(runtime: &Runtime, bundle: &Bundle, settings: &Settings) -> Result<Self, InferError> {
+        let golden = bundle.golden()?;
+        let (mut classifier, input) = Self::unproven(runtime, bundle, settings, &golden)?;
+        classifier.check_golden(bundle, &golden, &input)?;
+        Ok(classifier)
+    }
+
+    /// All of `open` but the golden pair's comparison.
+    fn unproven(
+        runtime: &Runtime,
+        bundle: &Bundle,
+        settings: &Settings,
+        golden: &Golden,
+    ) -> Result<(Self, Tensor), InferError> {
+        let bytes = bundle.model_bytes()?;
+        let Able { provider, model, passed_over } = first_able(runtime, bundle, &bytes, settings)?;
+        let nodes: Vec<String> = model.nodes.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let bound = bind(bundle, model)?;
+        let input = prepared(bundle, golden)?;
+        let classifier = Self {
+            bound,
+            provider,
+            passed_over,
+            tile: [3, bundle.input.height as usize, bundle.input.width as usize],
+            temperature: bundle.calibration.as_ref().map_or(1.0, |c| c.temperature),
+            seen: bundle.input.seen,
+            sums: vec![0.0; bundle.labels.len()],
+            model_words: model_words(bundle),
+            runtime_words: RuntimeWords {
+                library: runtime.path.display().to_string(),
+                version: runtime.version.clone(),
+                sha256: runtime.sha256.clone(),
+                providers_asked: settings.providers.iter().map(|p| p.as_str().to_owned()).collect(),
+                provider_running: format!("{provider} ({} nodes)", nodes.join(", ")),
+                threads: settings.threads,
+            },
+        };
+        Ok((classifier, input))
+    }
+
+    fn check_golden(&mut self, bundle: &Bundle, golden: &Golden, input: &Tensor) -> Result<(), InferError> {
+        let mut found = Scores::default();
+        self.classify(input, &mut found)?;
+        let far = |(a, b): (&f32, &f32)| (a - b).abs() > golden.tolerance;
+        if found.logits.iter().zip(&golden.logits).any(far) {
+            let message = format!(
+                "the golden picture gives other logits on provider {}: expected {:?} within {}, found {:?}",
+                self.provider, golden.logits, golden.tolerance, found.logits
+            );
+            return Err(InferError::Model { dir: bundle.dir.clone(), message });
+        }
+        Ok(())
+    }
+
+    /// Scores of one prepared picture. Tiles are run one by one, so that memory does not grow with the picture
+    /// and a tile's score does not depend on its neighbours (batched kernels may round otherwise).
+    pub fn classify(&mut self, tensor: &Tensor, scores: &mut Scores) -> Result<(), InferError> {
+        let found = [tensor.channels, tensor.height, tensor.width];
+        let samples = tensor.tiles * self.tile.iter().product::<usize>();
+        if found != self.tile || tensor.tiles == 0 || tensor.data.len() != samples {
+            let message = format!(
+                "expected tiles of {:?}, found {} of {found:?} in {} samples",
+                self.tile,
+                tensor.tiles,
+                tensor.data.len()
+            );
+            return Err(InferError::Frame { message });
+        }
+        self.sums.fill(0.0);
+        for tile in tensor.data.chunks_exact(tensor.tile_len()) {
+            let logits = self.bound.run(tile).map_err(|message| InferError::Frame { message })?;
+            for (sum, logit) in self.sums.iter_mut().zip(logits) {
+                *sum += f64::from(*logit);
+            }
+        }
+        let tiles = tensor.tiles as f64;
+        if !self.sums.iter().all(|sum| (sum / tiles).abs() < f64::from(f32::MAX)) {
+            let message = format!("expected finite logits, found sums {:?} over {tiles} tiles", self.sums);
+            return Err(InferError::Frame { message });
+        }
+        scores.logits.clear();
+        scores.logits.extend(self.sums.iter().map(|sum| (sum / tiles) as f32));
+        softmax(&scores.logits, self.temperature, &mut scores.probs);
+        scores.out_of_cohort = self.seen.is_some_and(|seen| outside(&seen, tensor));
+        Ok(())
+    }
+
+    /// Which provider runs the model.
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// Providers that were asked for first and could not run it, each with the reason. Whoever starts the
+    /// service tells them.
+    pub fn passed_over(&self) -> &[(Provider, String)] {
+        &self.passed_over
+    }
+
+    pub fn words(&self) -> (ModelWords, RuntimeWords) {
+        (self.model_words.clone(), self.runtime_words.clone())
+    }
+}
+
+/// The model on the first provider of the list that can run it, and those passed over.
+struct Able {
+    provider: Provider,
+    model: Model,
+    passed_over: Vec<(Provider, String)>,
+}
+
+fn first_able(runtime: &Runtime, bundle: &Bundle, bytes: &[u8], settings: &Settings) -> Result<Able, InferError> {
+    let unable = |(provider, message)| InferError::Provider { provider, library: runtime.path.clone(), message };
+    let mut passed_over = Vec::new();
+    for &provider in &settings.providers {
+        let making = Making { provider, threads: settings.threads, cancel: None };
+        match Model::open(runtime, bytes, making) {
+            Ok(model) => return Ok(Able { provider, model, passed_over }),
+            Err(Refusal::Model(message)) => {
+                let message = format!("{}: {message}", bundle.model);
+                return Err(InferError::Model { dir: bundle.dir.clone(), message });
+            }
+            Err(Refusal::Provider(message)) if settings.on_missing == OnMissing::Refuse => {
+                return Err(unable((provider, message)));
+            }
+            Err(Refusal::Provider(message)) => passed_over.push((provider, message)),
+        }
+    }
+    Err(unable(passed_over.pop().unwrap_or((Provider::Cpu, "no provider is configured".to_owned()))))
+}
+
+/// Checks names and shapes against the manifest and binds them to memory.
+fn bind(bundle: &Bundle, model: Model) -> Result<Bound, InferError> {
+    let wrong = |message| InferError::Model { dir: bundle.dir.clone(), message };
+    let spec = &bundle.input;
+    let input = [1, 3, spec.height as usize, spec.width as usize];
+    let output = [1, bundle.labels.len()];
+    fits("input", &model.inputs, &spec.name, &input).map_err(wrong)?;
+    fits("output", &model.outputs, &bundle.output, &output).map_err(wrong)?;
+    if let [_, other, ..] = &model.inputs[..] {
+        return Err(wrong(format!("expected a model of one input, found also {:?}", other.name)));
+    }
+    let (input_name, output_name) = (spec.name.clone(), bundle.output.clone());
+    Bound::new(model, (&input_name, &input), (&output_name, &output)).map_err(wrong)
+}
+
+/// Whether one of `ports` has the name, and takes the shape.
+fn fits(what: &str, ports: &[Port], name: &str, shape: &[usize]) -> Result<(), String> {
+    let Some(port) = ports.iter().find(|p| p.name == name) else {
+        let found: Vec<&str> = ports.iter().map(|p| p.name.as_str()).collect();
+        return Err(format!("expected an {what} named {name:?}, found {found:?}"));
+    };
+    let takes = |has: &[i64]| {
+        // -1 stands for a dimension that is set at run time.
+        has.len() == shape.len() && has.iter().zip(shape).all(|(has, want)| *has == -1 || *has == *want as i64)
+    };
+    if port.shape.as_deref().is_some_and(takes) {
+        return Ok(());
+    }
+    Err(format!("{what} {name:?}: expected 32-bit floats of shape {shape:?}, found {}", port.words))
+}
+
+fn prepared(bundle: &Bundle, golden: &Golden) -> Result<Tensor, InferError> {
+    let scale = golden.um_per_px.and_then(|v| Scale::new(v, ScaleMethod::Entered));
+    let mut tensor = Tensor::default();
+    let done = Preparer::new(&bundle.input).prepare_pixels(golden.size, &golden.rgb, scale.as_ref(), &mut tensor);
+    done.map_err(|e: PrepareError| InferError::Model {
+        dir: bundle.dir.clone(),
+        message: format!("the golden picture: {e}"),
+    })?;
+    Ok(tensor)
+}
+
+fn model_words(bundle: &Bundle) -> ModelWords {
+    ModelWords {
+        name: bundle.id.name.clone(),
+        version: bundle.id.version.clone(),
+        sha256: bundle.id.sha256.clone(),
+        scheme: bundle.scheme.as_str().to_owned(),
+        labels: bundle.labels.clone(),
+        cohort: bundle.cohort.name.clone(),
+        validated_on_patients: bundle.cohort.validated_on_patients,
+    }
+}
+
+/// In double precision, and after the largest logit is taken off, so that no logit overflows.
+fn softmax(logits: &[f32], temperature: f64, probs: &mut Vec<f32>) {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let raised = |logit: f32| ((f64::from(logit) - f64::from(largest)) / temperature).exp();
+    let sum: f64 = logits.iter().map(|logit| raised(*logit)).sum();
+    probs.clear();
+    probs.extend(logits.iter().map(|logit| (raised(*logit) / sum) as f32));
+}
+
+fn outside(seen: &Seen, tensor: &Tensor) -> bool {
+    let beyond = |value: &f32, [low, high]: &[f32; 2]| !(low..=high).contains(&value);
+    tensor.mean.iter().zip(&seen.mean).any(|(v, range)| beyond(v, range))
+        || tensor.std.iter().zip(&seen.std).any(|(v, range)| beyond(v, range))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_sums_to_one_and_does_not_overflow() {
+        let mut probs = Vec::new();
+        softmax(&[3.0e38, -3.0e38], 1.0, &mut probs);
+        assert_eq!(probs, [1.0, 0.0]);
+        softmax(&[1.0, 2.0, 3.0], 1.0, &mut probs);
+        let by_hand = [0.090_030_57, 0.244_728_47, 0.665_240_96];
+        assert!(probs.iter().zip(by_hand).all(|(a, b)| (a - b).abs() < 1e-7), "{probs:?}");
+        softmax(&[1.0, 2.0], 2.0, &mut probs);
+        assert!((probs[1] - 0.622_459_3).abs() < 1e-7, "a temperature above one is less sure: {probs:?}");
+    }
+
+    #[test]
+    fn shapes_are_told_apart() {
+        let port = |shape: Option<Vec<i64>>| [Port { name: "x".to_owned(), shape, words: "words".to_owned() }];
+        let shape = [1, 3, 40, 48];
+        assert_eq!(fits("input", &port(Some(vec![-1, 3, 40, 48])), "x", &shape), Ok(()));
+        assert_eq!(fits("input", &port(Some(vec![1, 3, -1, -1])), "x", &shape), Ok(()));
+        let wrong = [Some(vec![2, 3, 40, 48]), Some(vec![1, 3, 48, 40]), Some(vec![3, 40, 48]), None];
+        for shape_found in wrong {
+            let message = fits("input", &port(shape_found), "x", &shape).unwrap_err();
+            assert_eq!(message, "input \"x\": expected 32-bit floats of shape [1, 3, 40, 48], found words");
+        }
+        let message = fits("input", &port(None), "y", &shape).unwrap_err();
+        assert_eq!(message, "expected an input named \"y\", found [\"x\"]");
+    }
+
+    #[test]
+    fn a_picture_outside_in_one_figure_is_outside() {
+        let seen = Seen { mean: [[-1.0, 1.0]; 3], std: [[0.5, 1.5]; 3] };
+        let inside = Tensor { mean: [0.0, 1.0, -1.0], std: [1.0; 3], ..Tensor::default() };
+        assert!(!outside(&seen, &inside));
+        assert!(outside(&seen, &Tensor { mean: [0.0, 0.0, 1.1], ..inside.clone() }));
+        assert!(outside(&seen, &Tensor { std: [0.4, 1.0, 1.0], ..inside.clone() }));
+        assert!(outside(&seen, &Tensor { mean: [f32::NAN, 0.0, 0.0], ..inside }));
+    }
+}

@@ -1,0 +1,152 @@
+//! Execution providers: their names, what has to be installed for each, and the settings that choose among them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// What may run the model, fastest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    TensorRt,
+    Cuda,
+    OpenVino,
+    MiGraphX,
+    DirectMl,
+    CoreMl,
+    Cpu,
+}
+
+impl Provider {
+    pub const ALL: [Self; 7] =
+        [Self::TensorRt, Self::Cuda, Self::OpenVino, Self::MiGraphX, Self::DirectMl, Self::CoreMl, Self::Cpu];
+
+    /// As written in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TensorRt => "tensorrt",
+            Self::Cuda => "cuda",
+            Self::OpenVino => "openvino",
+            Self::MiGraphX => "migraphx",
+            Self::DirectMl => "directml",
+            Self::CoreMl => "coreml",
+            Self::Cpu => "cpu",
+        }
+    }
+
+    /// As ONNX Runtime calls it.
+    pub const fn ort_name(self) -> &'static str {
+        match self {
+            Self::TensorRt => "TensorrtExecutionProvider",
+            Self::Cuda => "CUDAExecutionProvider",
+            Self::OpenVino => "OpenVINOExecutionProvider",
+            Self::MiGraphX => "MIGraphXExecutionProvider",
+            Self::DirectMl => "DmlExecutionProvider",
+            Self::CoreMl => "CoreMLExecutionProvider",
+            Self::Cpu => "CPUExecutionProvider",
+        }
+    }
+
+    /// What to install to have it. Versions are those that the builds of ONNX Runtime 1.31 and 1.32 ask for.
+    pub const fn install(self) -> &'static str {
+        match self {
+            Self::TensorRt => "the GPU build (onnxruntime-gpu) with CUDA 13, cuDNN 9 and TensorRT 10",
+            Self::Cuda => "the GPU build (onnxruntime-gpu) with CUDA 13 and cuDNN 9",
+            Self::OpenVino => "the OpenVINO build (onnxruntime-openvino)",
+            Self::MiGraphX => "the MIGraphX build (onnxruntime-migraphx) with ROCm",
+            Self::DirectMl => "the DirectML build (onnxruntime-directml) on Windows",
+            Self::CoreMl => "a macOS build of ONNX Runtime",
+            Self::Cpu => "any build of ONNX Runtime",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What to do when a provider that was asked for cannot run the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMissing {
+    /// Fail to start.
+    Refuse,
+    /// Try the next of the list, and say so.
+    Next,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
+pub struct Settings {
+    /// The ONNX Runtime library, 1.24 or newer. One process loads one.
+    pub library: PathBuf,
+    /// Tried in this order, one at a time.
+    pub providers: Vec<Provider>,
+    pub on_missing: OnMissing,
+    /// Threads inside one reading of a frame. More than there are free cores is slower than one: on two shared
+    /// cores DenseNet-121 took 62 ms with two spinning threads and 32 ms with one.
+    pub threads: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            // Where `make setup` puts the pinned library.
+            library: PathBuf::from("lib/libonnxruntime.so.1.32.0"),
+            providers: vec![Provider::Cpu],
+            on_missing: OnMissing::Refuse,
+            threads: 1,
+        }
+    }
+}
+
+impl Settings {
+    /// Message names the key and the allowed range.
+    pub fn check(&self) -> Result<(), String> {
+        if self.library.as_os_str().is_empty() {
+            return Err("library: expected the path of the ONNX Runtime library, found nothing".to_owned());
+        }
+        if self.providers.is_empty() {
+            return Err("providers: expected at least one, such as [\"cpu\"]".to_owned());
+        }
+        for (i, provider) in self.providers.iter().enumerate() {
+            if self.providers[..i].contains(provider) {
+                return Err(format!("providers: expected each once, found \"{provider}\" twice"));
+            }
+        }
+        // Beyond 64 threads one frame of 224x224 pixels has nothing left to share out.
+        if !(1..=64).contains(&self.threads) {
+            return Err(format!("threads: expected 1 to 64, found {}", self.threads));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked() {
+        assert_eq!(Settings::default().check(), Ok(()));
+        let wrong = |text: &str| toml::from_str::<Settings>(text).unwrap().check().unwrap_err();
+        assert!(wrong("threads = 0").contains("threads: expected 1 to 64, found 0"));
+        assert!(wrong("threads = 65").contains("found 65"));
+        assert!(wrong("providers = []").contains("at least one"));
+        assert!(wrong("providers = [\"cuda\", \"cpu\", \"cuda\"]").contains("\"cuda\" twice"));
+        assert!(wrong("library = \"\"").contains("library: expected"));
+        assert!(toml::from_str::<Settings>("providers = [\"gpu\"]").is_err());
+        assert!(toml::from_str::<Settings>("provider = [\"cpu\"]").is_err());
+    }
+
+    #[test]
+    fn names_are_those_of_the_configuration() {
+        for provider in Provider::ALL {
+            let written = format!("providers = [\"{provider}\"]");
+            assert_eq!(toml::from_str::<Settings>(&written).unwrap().providers, [provider]);
+        }
+    }
+}
