@@ -2,12 +2,14 @@
 //! cannot be read, reads the rest with ONNX Runtime, and reports per finger whether a scleroderma pattern is
 //! seen. Modules stand in the order in which the data meets them; ARCHITECTURE.md is the long form.
 
+pub mod aggregate;
 pub mod append;
 pub mod bundle;
 pub mod capture;
 pub mod command;
 pub mod decode;
 pub mod digest;
+pub mod exam;
 pub mod fast_track;
 pub mod finger;
 pub mod frame;
