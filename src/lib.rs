@@ -17,6 +17,7 @@ pub mod infer;
 pub mod outcome;
 pub mod preprocess;
 pub mod quality;
+pub mod record;
 pub mod report;
 pub mod scale;
 pub mod synth;
