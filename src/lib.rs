@@ -17,6 +17,7 @@ pub mod finger;
 pub mod frame;
 pub mod infer;
 pub mod outcome;
+pub mod pipeline;
 pub mod preprocess;
 pub mod quality;
 pub mod record;

@@ -1,0 +1,133 @@
+//! What an open exam has come to so far: its fields, its fingers, and the field that is being recorded.
+
+use std::collections::BTreeMap;
+
+use crate::aggregate::{Reader, Rules, exam, field, finger};
+use crate::exam::journal::Recovered;
+use crate::finger::Finger;
+use crate::frame::RawFrame;
+use crate::outcome::Tally;
+use crate::report::{Ending, ExamReport, FieldResult, FingerResult, NOTICE, Pooled, Provenance, SCHEMA};
+use crate::time::Stamp;
+
+pub struct ExamRun {
+    pub id: String,
+    pub subject: String,
+    from_ms: u64,
+    opened: Option<jiff::Timestamp>,
+    pub frames: Tally,
+    pub fields: Vec<FieldResult>,
+    pub fingers: BTreeMap<Finger, FingerResult>,
+    pub skipped: BTreeMap<Finger, String>,
+    pub field: Option<OpenField>,
+}
+
+/// The field being recorded.
+pub struct OpenField {
+    pub finger: Finger,
+    pub number: u32,
+    pub from: Stamp,
+    pub to: Stamp,
+    pub frames: Tally,
+    pub pool: field::Pool,
+    /// The best frames so far, best first.
+    best: Vec<(f32, RawFrame)>,
+}
+
+impl OpenField {
+    pub fn new(finger: Finger, number: u32, from: Stamp) -> Self {
+        Self {
+            finger,
+            number,
+            from,
+            to: from,
+            frames: Tally::default(),
+            pool: field::Pool::default(),
+            best: Vec::new(),
+        }
+    }
+
+    /// Keeps the frame if it is among the `most` best. Of equals the earlier stays, so that a replay keeps the same.
+    pub fn consider(&mut self, weight: f32, raw: &RawFrame, most: usize) {
+        let place = self.best.iter().position(|(other, _)| weight > *other).unwrap_or(self.best.len());
+        if place < most {
+            self.best.insert(place, (weight, raw.clone()));
+            self.best.truncate(most);
+        }
+    }
+
+    pub fn take_best(&mut self) -> Vec<RawFrame> {
+        std::mem::take(&mut self.best).into_iter().map(|(_, raw)| raw).collect()
+    }
+
+    pub fn pooled(&self, rules: &Rules, terms: &Reader) -> Option<Pooled> {
+        self.pool.pooled(rules, terms)
+    }
+}
+
+impl ExamRun {
+    pub fn new(id: String, subject: String, at: Stamp, opened: Option<jiff::Timestamp>) -> Self {
+        Self {
+            id,
+            subject,
+            from_ms: at.ms(),
+            opened,
+            frames: Tally::default(),
+            fields: Vec::new(),
+            fingers: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+            field: None,
+        }
+    }
+
+    /// What a crash left. The frames of fields that were lost with it are on no tally.
+    pub fn recovered(recovered: Recovered) -> Self {
+        let frames = recovered.fields.iter().fold(Tally::default(), |sum, field| finger::add(sum, &field.frames));
+        Self {
+            id: recovered.exam,
+            subject: recovered.subject,
+            from_ms: recovered.from_ms,
+            opened: recovered.opened,
+            frames,
+            fields: recovered.fields,
+            fingers: recovered.fingers.into_iter().map(|result| (result.finger, result)).collect(),
+            skipped: recovered.skipped,
+            field: None,
+        }
+    }
+
+    /// Decides a finger from all its fields, those of an earlier round included.
+    pub fn decide(&mut self, finger: Finger, rules: &Rules, terms: &Reader) -> FingerResult {
+        let result = finger::decide(finger, &self.fields, rules, terms);
+        self.fingers.insert(finger, result.clone());
+        result
+    }
+
+    pub fn report(
+        &self,
+        at: Stamp,
+        closed: Option<jiff::Timestamp>,
+        ending: Ending,
+        terms: &Reader,
+        provenance: Provenance,
+    ) -> ExamReport {
+        let fingers: Vec<FingerResult> = self.fingers.values().cloned().collect();
+        let summary = exam::summarise(&fingers, &self.skipped, terms);
+        ExamReport {
+            schema: SCHEMA,
+            notice: NOTICE.to_owned(),
+            exam: self.id.clone(),
+            subject: self.subject.clone(),
+            from_ms: self.from_ms,
+            to_ms: at.ms(),
+            opened: self.opened,
+            closed,
+            ending,
+            fingers,
+            skipped: self.skipped.clone(),
+            summary,
+            frames: self.frames.clone(),
+            provenance,
+        }
+    }
+}

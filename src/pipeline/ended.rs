@@ -1,0 +1,97 @@
+//! What travels from thread to thread beside the work itself: how each frame ended, exactly one way and in
+//! order, and what the source has to say.
+
+use std::time::{Duration, Instant};
+
+use crate::frame::{FrameId, RawFrame};
+use crate::outcome::{Damage, Quality, RejectReason, Tally, View};
+use crate::report::{Fault, SourceWords};
+use crate::time::Stamp;
+
+#[derive(Debug)]
+pub enum Tiding {
+    Frame(Ended),
+    /// The source is open, for the first time or again.
+    Opened(SourceWords),
+    /// The source is gone; it may come back.
+    Lost(SourceWords, Fault),
+    /// The source gave its last frame. When a stop ends it this never comes.
+    Finished,
+    Fault(Fault),
+}
+
+#[derive(Debug)]
+pub struct Ended {
+    pub id: FrameId,
+    pub at: Stamp,
+    pub how: End,
+    /// Decoded with harmless stray bytes.
+    pub tolerated: bool,
+    /// Gap in the driver's numbers before this frame.
+    pub lost_before: u64,
+}
+
+#[derive(Debug)]
+pub enum End {
+    Scored(Box<Scored>),
+    Rejected { reason: RejectReason, figures: Quality, view: View },
+    Undecodable(Damage),
+    Dropped,
+    Failed(String),
+}
+
+/// A read frame, with all that its finding and its field need.
+#[derive(Debug)]
+pub struct Scored {
+    pub raw: RawFrame,
+    pub quality: Quality,
+    pub view: View,
+    pub logits: Vec<f32>,
+    pub probs: Vec<f32>,
+    pub out_of_cohort: bool,
+    /// Equal for copies of the same picture.
+    pub fingerprint: u64,
+    pub spent: Spent,
+}
+
+/// Where the time of one frame went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    pub decode: Duration,
+    pub gate: Duration,
+    pub preprocess: Duration,
+    pub infer: Duration,
+}
+
+impl Spent {
+    pub fn total(&self) -> Duration {
+        self.decode + self.gate + self.preprocess + self.infer
+    }
+}
+
+impl Ended {
+    pub fn new(id: FrameId, at: Stamp, how: End) -> Self {
+        Self { id, at, how, tolerated: false, lost_before: 0 }
+    }
+
+    /// Adds this frame to `tally`.
+    pub fn count_in(&self, tally: &mut Tally) {
+        tally.produced += 1;
+        tally.lost_before_capture += self.lost_before;
+        tally.tolerated += u64::from(self.tolerated);
+        match &self.how {
+            End::Scored(_) => tally.scored += 1,
+            End::Rejected { reason, .. } => *tally.rejected.entry(*reason).or_default() += 1,
+            End::Undecodable(damage) => *tally.undecodable.entry(*damage).or_default() += 1,
+            End::Dropped => tally.dropped += 1,
+            End::Failed(_) => tally.failed += 1,
+        }
+    }
+}
+
+/// Runs `work` and says how long it took.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}

@@ -1,0 +1,114 @@
+//! Threads, mailboxes, counting: the only module that knows two neighbours. `start` takes finished parts, wires
+//! them and hands back what is needed to watch and stop them.
+
+pub mod capture;
+pub mod counters;
+pub mod desk;
+pub mod ended;
+pub mod gauges;
+pub mod prepare;
+mod queue;
+pub mod read;
+pub mod stop;
+pub mod wanted;
+
+use std::io;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::Receiver;
+
+use self::capture::{Capture, Opener};
+use self::counters::Beats;
+use self::desk::Desk;
+use self::gauges::{Board, Depth};
+use self::prepare::{Prepare, Step};
+use self::queue::{Policy, mailbox};
+use self::read::Read;
+use self::stop::Stop;
+use self::wanted::Wanted;
+use crate::capture::Source;
+use crate::emit::control::Request;
+use crate::infer::Classifier;
+use crate::report::Fault;
+
+/// Kept frames a field unless the configuration says otherwise: the best and the next best.
+pub const KEYFRAMES_PER_FIELD: u32 = 2;
+
+/// Frames of work that a mailbox holds while a live source drops the oldest: one, so that a slow model always reads
+/// the newest frame and none waits longer than one inference.
+const DEPTH_LIVE: usize = 1;
+/// And while a replay waits: a second one evens out the paces of two threads.
+const DEPTH_REPLAY: usize = 2;
+
+/// Results on their way to the exam thread, which must not be far behind: its writes are what is on record.
+const FINDINGS: usize = 16;
+
+/// Operator commands that may wait; a full queue refuses the next one.
+pub const COMMANDS: usize = 16;
+
+pub struct Parts {
+    pub source: Box<dyn Source>,
+    /// `None` for a recording.
+    pub reopen: Option<Opener>,
+    pub step: Step,
+    pub classifier: Classifier,
+    pub desk: Desk,
+    pub commands: Receiver<Request>,
+    /// Of outputs that failed after they had opened.
+    pub faults: Receiver<Fault>,
+    pub board: Board,
+    pub wanted: Wanted,
+}
+
+pub struct Running {
+    pub stop: Stop,
+    pub beats: Beats,
+    pub depths: Vec<Depth>,
+    /// In the order of the data, which is the order to join them in.
+    pub threads: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Running {
+    /// The last thread has ended: everything is read and written.
+    pub fn finished(&self) -> bool {
+        self.threads.last().is_none_or(|(_, thread)| thread.is_finished())
+    }
+}
+
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result<(&'static str, JoinHandle<()>)> {
+    Ok((name, std::thread::Builder::new().name(name.to_owned()).spawn(work)?))
+}
+
+/// Starts the four data threads.
+pub fn start(parts: Parts) -> io::Result<Running> {
+    let Parts { source, reopen, step, classifier, desk, commands, faults, board, wanted } = parts;
+    let (policy, depth) =
+        if source.info().live { (Policy::DropOldest, DEPTH_LIVE) } else { (Policy::Block, DEPTH_REPLAY) };
+    let (stop, beats) = (Stop::new(), Beats::default());
+    let (raw_out, raw_in) = mailbox(depth, policy);
+    let (ready_out, ready_in) = mailbox(depth, policy);
+    let (findings_out, findings_in) = crossbeam_channel::bounded(FINDINGS);
+    let (spares_out, spares_in) = crossbeam_channel::bounded(depth + 2);
+    let depths = vec![
+        Depth { name: "captured", capacity: depth, depth: Box::new(raw_out.depth()) },
+        Depth { name: "prepared", capacity: depth, depth: Box::new(ready_out.depth()) },
+        Depth { name: "findings", capacity: FINDINGS, depth: len_of(findings_in.clone()) },
+        Depth { name: "commands", capacity: COMMANDS, depth: len_of(commands.clone()) },
+    ];
+
+    let capture =
+        Capture { out: raw_out, stop: stop.clone(), beat: beats.capture.clone(), reopen, wanted: wanted.clone() };
+    let prepare = Prepare { input: raw_in, out: ready_out, beat: beats.prepare.clone(), step, spares: spares_in };
+    let read = Read { input: ready_in, out: findings_out, spares: spares_out, beat: beats.read.clone(), classifier };
+    let exam_beat = beats.exam.clone();
+    // From the end to the beginning: nobody sends before there is somebody to take it.
+    let exam = spawn("exam", move || desk.run(&findings_in, commands, faults, &exam_beat, &board, &wanted))?;
+    let read = spawn("read", move || read.run())?;
+    let prepare = spawn("prepare", move || prepare.run())?;
+    let capture = spawn("capture", move || capture.run(source))?;
+    Ok(Running { stop, beats, depths, threads: vec![capture, prepare, read, exam] })
+}
+
+fn len_of<T: Send + 'static>(channel: Receiver<T>) -> Box<dyn Fn() -> usize + Send + Sync> {
+    Box::new(move || channel.len())
+}

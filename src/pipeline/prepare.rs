@@ -1,0 +1,170 @@
+//! The prepare thread: decodes, judges and resamples, so that the read thread does nothing but infer.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver as Spares;
+
+use super::capture::Captured;
+use super::counters::Beat;
+use super::ended::{End, Ended, Spent, Tiding, timed};
+use super::queue::{Closed, Frame, Item, Popped, Receiver, Sender};
+use crate::decode::{Decoded, Decoder};
+use crate::frame::{Image, RawFrame};
+use crate::outcome::{Quality, View};
+use crate::preprocess::{Preparer, Tensor};
+use crate::quality::{self, Gate, Judged};
+use crate::scale::Scale;
+
+/// Bounds the wait for a frame, and so the beat of the watchdog.
+pub const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A frame ready to be read.
+pub struct Prepared {
+    pub raw: RawFrame,
+    pub tensor: Tensor,
+    pub quality: Quality,
+    pub view: View,
+    pub fingerprint: u64,
+    pub tolerated: bool,
+    pub lost_before: u64,
+    pub spent: Spent,
+}
+
+impl Frame for Prepared {
+    fn ended(&self, how: End) -> Ended {
+        Ended { tolerated: self.tolerated, lost_before: self.lost_before, ..Ended::new(self.raw.id, self.raw.at, how) }
+    }
+}
+
+pub struct Prepare {
+    pub input: Receiver<Captured>,
+    pub out: Sender<Prepared>,
+    pub beat: Beat,
+    pub step: Step,
+    /// Tensors that come back from the read thread to be filled again.
+    pub spares: Spares<Tensor>,
+}
+
+impl Prepare {
+    pub fn run(mut self) {
+        while let Ok(true) = self.turn() {
+            self.beat.tick();
+        }
+    }
+
+    fn turn(&mut self) -> Result<bool, Closed> {
+        match self.input.pop(PATIENCE) {
+            Popped::Closed => return Ok(false),
+            Popped::Idle => {}
+            Popped::Item(Item::Passed(tiding)) => {
+                if let Tiding::Opened(words) = &tiding {
+                    self.step.scale.clone_from(&words.scale);
+                }
+                self.out.pass(tiding)?;
+            }
+            Popped::Item(Item::Work(captured)) => {
+                let tensor = self.step.spare.take().or_else(|| self.spares.try_recv().ok()).unwrap_or_default();
+                match self.step.prepare(captured, tensor) {
+                    Ok(prepared) => self.step.spare = self.out.push(prepared)?.map(|evicted| evicted.tensor),
+                    Err(ended) => self.out.pass(Tiding::Frame(ended))?,
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// New settings of the gate on their way to the prepare thread, which takes them between two frames.
+#[derive(Clone, Default)]
+pub struct GateHandle(Arc<Mutex<Option<quality::Settings>>>);
+
+impl GateHandle {
+    pub fn put(&self, settings: quality::Settings) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
+    }
+
+    fn take(&self) -> Option<quality::Settings> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Decode, gate and preprocess with the buffers they use again and again; no thread, so that one-shot reading
+/// takes the same way.
+pub struct Step {
+    decoder: Decoder,
+    gate: Gate,
+    preparer: Preparer,
+    scale: Option<Scale>,
+    new_gate: GateHandle,
+    pixels: Vec<u8>,
+    spare: Option<Tensor>,
+}
+
+impl Step {
+    pub fn new(decoder: Decoder, gate: Gate, preparer: Preparer, scale: Option<Scale>) -> Self {
+        Self { decoder, gate, preparer, scale, new_gate: GateHandle::default(), pixels: Vec::new(), spare: None }
+    }
+
+    /// Where new settings of the gate can be put from another thread.
+    pub fn gate_handle(&self) -> GateHandle {
+        self.new_gate.clone()
+    }
+
+    /// A frame that can be read, or how it ended.
+    pub fn prepare(&mut self, captured: Captured, mut tensor: Tensor) -> Result<Prepared, Ended> {
+        if let Some(settings) = self.new_gate.take() {
+            self.gate.set(settings);
+        }
+        let Captured { raw, lost_before } = captured;
+        let mut spent = Spent::default();
+        let ended = |how, tolerated| Ended { tolerated, lost_before, ..Ended::new(raw.id, raw.at, how) };
+
+        let buffer = std::mem::take(&mut self.pixels);
+        let (decoded, took) = timed(|| self.decoder.decode(&raw, buffer));
+        spent.decode = took;
+        let (image, tolerated) = match decoded {
+            Decoded::Clean(image) => (image, false),
+            Decoded::Tolerated(image) => (image, true),
+            Decoded::Rejected { damage, buffer } => {
+                self.pixels = buffer;
+                self.spare = Some(tensor);
+                return Err(ended(End::Undecodable(damage), false));
+            }
+        };
+        let (judged, took) = timed(|| self.gate.judge(image, self.scale.as_ref()));
+        spent.gate = took;
+        let accepted = match judged {
+            Judged::Accepted(accepted) => accepted,
+            Judged::Rejected(reject) => {
+                self.keep(reject.image);
+                self.spare = Some(tensor);
+                let how = End::Rejected { reason: reject.reason, figures: reject.figures, view: reject.view };
+                return Err(ended(how, tolerated));
+            }
+        };
+        let start = Instant::now();
+        let done = self.preparer.prepare(&accepted, self.scale.as_ref(), &mut tensor);
+        spent.preprocess = start.elapsed();
+        let (quality, view) = (*accepted.quality(), accepted.view());
+        self.keep(accepted.into_image());
+        if let Err(error) = done {
+            self.spare = Some(tensor);
+            return Err(ended(End::Failed(error.to_string()), tolerated));
+        }
+        let fingerprint = fingerprint(&raw);
+        Ok(Prepared { raw, tensor, quality, view, fingerprint, tolerated, lost_before, spent })
+    }
+
+    fn keep(&mut self, image: Image) {
+        self.pixels = image.into_buffer();
+    }
+}
+
+/// Tells copies of a frame from new ones, within one process.
+fn fingerprint(raw: &RawFrame) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    raw.bytes.hash(&mut hasher);
+    hasher.finish()
+}

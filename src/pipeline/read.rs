@@ -1,0 +1,64 @@
+//! The read thread: infers, and hands every frame's end to the exam thread in order.
+
+use crossbeam_channel::Sender as Exam;
+
+use super::counters::Beat;
+use super::ended::{End, Ended, Scored, Tiding, timed};
+use super::prepare::{PATIENCE, Prepared};
+use super::queue::{Frame, Item, Popped, Receiver};
+use crate::infer::{Classifier, Scores};
+use crate::preprocess::Tensor;
+
+pub struct Read {
+    pub input: Receiver<Prepared>,
+    pub out: Exam<Tiding>,
+    pub spares: Exam<Tensor>,
+    pub beat: Beat,
+    pub classifier: Classifier,
+}
+
+impl Read {
+    pub fn run(mut self) {
+        let mut scores = Scores::default();
+        loop {
+            self.beat.tick();
+            let tiding = match self.input.pop(PATIENCE) {
+                Popped::Closed => return,
+                Popped::Idle => continue,
+                Popped::Item(Item::Passed(tiding)) => tiding,
+                Popped::Item(Item::Work(prepared)) => {
+                    let (ended, tensor) = read(&mut self.classifier, prepared, &mut scores);
+                    // A full or closed channel only means that the tensor is not needed again.
+                    let _unneeded = self.spares.try_send(tensor);
+                    Tiding::Frame(ended)
+                }
+            };
+            if self.out.send(tiding).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Infers one frame; gives the tensor back.
+pub fn read(classifier: &mut Classifier, prepared: Prepared, scores: &mut Scores) -> (Ended, Tensor) {
+    let (done, took) = timed(|| classifier.classify(&prepared.tensor, scores));
+    let ended = match done {
+        Err(error) => prepared.ended(End::Failed(error.to_string())),
+        Ok(()) => {
+            let mut spent = prepared.spent;
+            spent.infer = took;
+            prepared.ended(End::Scored(Box::new(Scored {
+                raw: prepared.raw.clone(),
+                quality: prepared.quality,
+                view: prepared.view,
+                logits: scores.logits.clone(),
+                probs: scores.probs.clone(),
+                out_of_cohort: scores.out_of_cohort,
+                fingerprint: prepared.fingerprint,
+                spent,
+            })))
+        }
+    };
+    (ended, prepared.tensor)
+}
