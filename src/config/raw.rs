@@ -1,0 +1,73 @@
+//! The configuration as written. Each stage's own `Settings` stand under their section, so that a key is documented
+//! where it is used; `config/hairpin.toml` shows them all.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::exam::timeline;
+use crate::{aggregate, capture, emit, infer, quality, telemetry};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    pub source: Source,
+    pub model: Model,
+    pub runtime: infer::Settings,
+    #[serde(default)]
+    pub gate: quality::Settings,
+    #[serde(default)]
+    pub pool: aggregate::Rules,
+    #[serde(default)]
+    pub exam: timeline::Settings,
+    pub record: Option<Record>,
+    /// A plain file of every line, exams or not.
+    pub file: Option<File>,
+    #[serde(default)]
+    pub emit: emit::Settings,
+    #[serde(default)]
+    pub log: telemetry::Settings,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    pub kind: SourceKind,
+    /// Of a replay: the recording.
+    pub path: Option<PathBuf>,
+    pub simulated: Option<capture::simulated::Settings>,
+    pub replay: Option<capture::replay::Settings>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    Simulated,
+    Replay,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// A bundle's folder.
+    pub bundle: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Holds one folder an exam.
+    pub folder: PathBuf,
+    #[serde(default = "keyframes_per_field")]
+    pub keyframes_per_field: u32,
+}
+
+fn keyframes_per_field() -> u32 {
+    crate::pipeline::KEYFRAMES_PER_FIELD
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub path: PathBuf,
+}

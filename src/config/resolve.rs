@@ -1,0 +1,176 @@
+//! From as-written to resolved: paths made absolute against the configuration's own folder, every stage's ranges
+//! checked, and sense across sections. Opens nothing but the configuration itself.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::raw::{self, Raw, SourceKind};
+use super::{ConfigError, locate};
+use crate::exam::timeline;
+use crate::{aggregate, capture, emit, infer, quality, telemetry};
+
+/// All the program sees of its configuration.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    pub path: PathBuf,
+    /// Of the file's bytes: goes into every exam's provenance.
+    pub sha256: String,
+    pub source: SourceChoice,
+    pub bundle: PathBuf,
+    pub runtime: infer::Settings,
+    pub gate: quality::Settings,
+    pub pool: aggregate::Rules,
+    pub exam: timeline::Settings,
+    pub record: Option<RecordChoice>,
+    pub file: Option<PathBuf>,
+    pub emit: emit::Settings,
+    pub log: telemetry::Settings,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceChoice {
+    Simulated(capture::simulated::Settings),
+    Replay { path: PathBuf, settings: capture::replay::Settings },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordChoice {
+    pub folder: PathBuf,
+    pub keyframes_per_field: u32,
+}
+
+/// Most frames that a field may keep: eight fingers of four fields then hold at most 256 pictures, some 60 MB.
+const KEYFRAMES_MOST: u32 = 8;
+
+pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigError> {
+    let here = Here { path, text, folder: path.parent().unwrap_or(Path::new("")) };
+    here.check("gate", raw.gate.check())?;
+    here.check("pool", raw.pool.check())?;
+    here.check("exam", raw.exam.check())?;
+    here.check("emit", raw.emit.check())?;
+    here.check("runtime", raw.runtime.check())?;
+    here.check("log", raw.log.check())?;
+    let source = here.source(raw.source)?;
+    let record = here.record(raw.record)?;
+    let file = raw.file.map(|file| here.absolute(&file.path));
+    let mut emit = raw.emit;
+    for socket in [&mut emit.stream, &mut emit.control].into_iter().flatten() {
+        socket.path = here.absolute(&socket.path);
+    }
+    let mut runtime = raw.runtime;
+    runtime.library = here.absolute(&runtime.library);
+    let resolved = Resolved {
+        path: path.to_owned(),
+        sha256: crate::digest::sha256(text.as_bytes()),
+        source,
+        bundle: here.absolute(&raw.model.bundle),
+        runtime,
+        gate: raw.gate,
+        pool: raw.pool,
+        exam: raw.exam,
+        record,
+        file,
+        emit,
+        log: raw.log,
+    };
+    here.one_path_each(&resolved)?;
+    Ok(resolved)
+}
+
+struct Here<'a> {
+    path: &'a Path,
+    text: &'a str,
+    folder: &'a Path,
+}
+
+impl Here<'_> {
+    fn absolute(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// An error of sense about `key`.
+    fn wrong(&self, key: &str, message: impl Into<String>) -> ConfigError {
+        let line = locate::line_of(self.text, key);
+        ConfigError::Sense { path: self.path.to_owned(), line, message: format!("{key}: {}", message.into()) }
+    }
+
+    /// A stage's own check names the key as its first word.
+    fn check(&self, section: &str, checked: Result<(), String>) -> Result<(), ConfigError> {
+        checked.map_err(|message| {
+            let key = message.split([' ', ':', '=']).next().unwrap_or_default();
+            let key = key.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')).unwrap_or(key);
+            let line = locate::line_of(self.text, &format!("{section}.{key}"));
+            ConfigError::Sense { path: self.path.to_owned(), line, message: format!("[{section}] {message}") }
+        })
+    }
+
+    fn source(&self, source: raw::Source) -> Result<SourceChoice, ConfigError> {
+        match source.kind {
+            SourceKind::Simulated => {
+                for (key, set) in [("source.replay", source.replay.is_some()), ("source.path", source.path.is_some())] {
+                    if set {
+                        return Err(self.wrong(key, "is set, but source.kind is \"simulated\": remove one"));
+                    }
+                }
+                let settings = source.simulated.unwrap_or_default();
+                self.check("source.simulated", settings.check())?;
+                Ok(SourceChoice::Simulated(settings))
+            }
+            SourceKind::Replay => {
+                if source.simulated.is_some() {
+                    return Err(self.wrong("source.simulated", "is set, but source.kind is \"replay\": remove one"));
+                }
+                let missing = || self.wrong("source.kind", "\"replay\" needs source.path, the recording");
+                let path = self.absolute(&source.path.ok_or_else(missing)?);
+                let mut settings = source.replay.unwrap_or_default();
+                self.check("source.replay", settings.check())?;
+                settings.sidecar = settings.sidecar.map(|sidecar| self.absolute(&sidecar));
+                Ok(SourceChoice::Replay { path, settings })
+            }
+        }
+    }
+
+    fn record(&self, record: Option<raw::Record>) -> Result<Option<RecordChoice>, ConfigError> {
+        let Some(record) = record else { return Ok(None) };
+        if !(1..=KEYFRAMES_MOST).contains(&record.keyframes_per_field) {
+            let message = format!("is {}: it must be 1 to {KEYFRAMES_MOST}", record.keyframes_per_field);
+            return Err(self.wrong("record.keyframes_per_field", message));
+        }
+        let folder = self.absolute(&record.folder);
+        Ok(Some(RecordChoice { folder, keyframes_per_field: record.keyframes_per_field }))
+    }
+
+    /// Two outputs on one path would write into each other.
+    fn one_path_each(&self, resolved: &Resolved) -> Result<(), ConfigError> {
+        let outputs = [
+            ("record.folder", resolved.record.as_ref().map(|r| &r.folder)),
+            ("file.path", resolved.file.as_ref()),
+            ("emit.stream.path", resolved.emit.stream.as_ref().map(|s| &s.path)),
+            ("emit.control.path", resolved.emit.control.as_ref().map(|s| &s.path)),
+        ];
+        let outputs = outputs.map(|(key, path)| (key, path.map(|path| plain(path))));
+        for (i, (key, path)) in outputs.iter().enumerate() {
+            let Some(path) = path else { continue };
+            if let Some((other, _)) = outputs[..i].iter().find(|(_, earlier)| earlier.as_ref() == Some(path)) {
+                return Err(
+                    self.wrong(key, format!("{} is the path of {other} too: give each its own", path.display()))
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The path without `.` and `..`, as far as its letters tell: enough to compare two that are written differently.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}

@@ -1,0 +1,108 @@
+//! Puts the reading parts together, the same for the service, a replay and a one-shot read.
+
+use crate::aggregate;
+use crate::bundle::{Bundle, InputSpec};
+use crate::capture::{self, CaptureError, CaptureErrorKind, Source};
+use crate::config::{Resolved, SourceChoice};
+use crate::decode::Decoder;
+use crate::failure::{Failure, OrFail, Status};
+use crate::infer::{self, Classifier, InferError, Runtime};
+use crate::pipeline::prepare::Step;
+use crate::preprocess::Preparer;
+use crate::quality::{self, Demands, Gate};
+use crate::report::{ModelWords, Provenance, RuntimeWords, SourceWords};
+use crate::scale::Scale;
+
+/// A loaded, verified and warm model with the steps before it.
+pub struct Reading {
+    pub step: Step,
+    pub classifier: Classifier,
+    pub terms: aggregate::Reader,
+    pub input: InputSpec,
+    pub model: ModelWords,
+    pub runtime: RuntimeWords,
+}
+
+/// Loads runtime and bundle, runs the golden pair, and warms the session.
+pub fn reading(
+    bundle: &std::path::Path,
+    runtime: &infer::Settings,
+    gate: &quality::Settings,
+    scale: Option<Scale>,
+) -> Result<Reading, Failure> {
+    let bundle = Bundle::load(bundle).or_fail(Status::Config)?;
+    let library = Runtime::load(&runtime.library).map_err(infer_failure)?;
+    let classifier = Classifier::open(&library, &bundle, runtime).map_err(infer_failure)?;
+    for (provider, why) in classifier.passed_over() {
+        let running = classifier.provider();
+        tracing::warn!("provider {provider} cannot run the model, so {running} does: {why}");
+    }
+    let demands = Demands { max_um_per_px: bundle.input.max_um_per_px, needs_scale: bundle.input.needs_scale() };
+    let step = step(gate, demands, &bundle.input, scale)?;
+    let terms = aggregate::Reader::new(
+        bundle.labels.clone(),
+        bundle.positive,
+        bundle.scheme.as_str().to_owned(),
+        bundle.calibration.as_ref().map(|c| c.temperature as f32),
+        bundle.thresholds.lower,
+        bundle.thresholds.upper,
+    )
+    .or_fail(Status::Config)?;
+    let (model, runtime) = classifier.words();
+    Ok(Reading { step, classifier, terms, input: bundle.input, model, runtime })
+}
+
+/// A missing library or provider is something the machine lacks; the rest is a bundle that is wrong.
+pub fn infer_failure(error: InferError) -> Failure {
+    let status = match error {
+        InferError::Library { .. } | InferError::Provider { .. } => Status::Unavailable,
+        InferError::Bundle(_) | InferError::Model { .. } => Status::Config,
+        InferError::Frame { .. } => Status::Internal,
+    };
+    Failure::new(status, error)
+}
+
+impl Reading {
+    /// The same warm model behind a new gate, as if no frame had come before.
+    pub fn renewed(self, gate: &quality::Settings, scale: Option<Scale>) -> Result<Self, Failure> {
+        let demands = Demands { max_um_per_px: self.input.max_um_per_px, needs_scale: self.input.needs_scale() };
+        let step = step(gate, demands, &self.input, scale)?;
+        Ok(Self { step, ..self })
+    }
+}
+
+fn step(gate: &quality::Settings, demands: Demands, input: &InputSpec, scale: Option<Scale>) -> Result<Step, Failure> {
+    let decoder = Decoder::new().or_fail(Status::Internal)?;
+    Ok(Step::new(decoder, Gate::new(gate.clone(), demands), Preparer::new(input), scale))
+}
+
+/// Opens the configured source.
+pub fn source(choice: &SourceChoice) -> Result<Box<dyn Source>, CaptureError> {
+    match choice {
+        SourceChoice::Simulated(settings) => Ok(Box::new(capture::simulated::Simulated::open(settings.clone())?)),
+        SourceChoice::Replay { path, settings } => Ok(Box::new(capture::Replay::open(path, settings.clone())?)),
+    }
+}
+
+pub fn capture_failure(error: CaptureError) -> Failure {
+    let status = match error.kind {
+        CaptureErrorKind::NotFound
+        | CaptureErrorKind::Busy
+        | CaptureErrorKind::Stalled
+        | CaptureErrorKind::NoBandwidth => Status::Unavailable,
+        CaptureErrorKind::Unsupported | CaptureErrorKind::BadFrame => Status::Data,
+        CaptureErrorKind::Denied | CaptureErrorKind::Io => Status::Io,
+    };
+    Failure::new(status, error)
+}
+
+/// What every exam's record says of how its results came about.
+pub fn provenance(config: Option<&Resolved>, reading: &Reading, source: SourceWords) -> Provenance {
+    Provenance {
+        software: concat!("hairpin ", env!("CARGO_PKG_VERSION")).to_owned(),
+        config_sha256: config.map(|c| c.sha256.clone()).unwrap_or_default(),
+        model: reading.model.clone(),
+        runtime: reading.runtime.clone(),
+        source,
+    }
+}

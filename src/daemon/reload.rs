@@ -1,0 +1,53 @@
+//! SIGHUP: what can change while frames flow is changed; anything else refuses the whole reload, by name.
+
+use crate::config::{self, ConfigError, Resolved};
+use crate::pipeline::prepare::GateHandle;
+use crate::telemetry;
+
+/// Where new settings go.
+pub struct Handles {
+    pub gate: GateHandle,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("[{}] cannot change while the service runs: restart it", .0.join("], ["))]
+    NeedsRestart(Vec<&'static str>),
+    #[error("{0}")]
+    Log(String),
+}
+
+/// Reads the file again; names the sections that changed.
+pub fn reload(current: &mut Resolved, handles: &Handles) -> Result<Vec<&'static str>, ReloadError> {
+    let new = config::load(&current.path)?;
+    let fixed = [
+        ("source", current.source == new.source),
+        ("model", current.bundle == new.bundle),
+        ("runtime", current.runtime == new.runtime),
+        ("pool", current.pool == new.pool),
+        ("exam", current.exam == new.exam),
+        ("record", current.record == new.record),
+        ("file", current.file == new.file),
+        ("emit", current.emit == new.emit),
+        ("log.form", current.log.form == new.log.form),
+    ];
+    let refused: Vec<&'static str> = fixed.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect();
+    if !refused.is_empty() {
+        return Err(ReloadError::NeedsRestart(refused));
+    }
+    let mut changed = Vec::new();
+    if current.log.level != new.log.level {
+        telemetry::set_level(&new.log.level).map_err(ReloadError::Log)?;
+        changed.push("log.level");
+    }
+    if current.gate != new.gate {
+        handles.gate.put(new.gate.clone());
+        changed.push("gate");
+    }
+    // Exams carry the digest of the configuration that the service was started with.
+    let sha256 = std::mem::take(&mut current.sha256);
+    *current = Resolved { sha256, ..new };
+    Ok(changed)
+}
