@@ -1,0 +1,97 @@
+//! The loop in Python, started once and asked round by round.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use hairpin::bundle::Bundle;
+
+use super::{Outcome, say};
+
+#[derive(Clone, Copy)]
+pub enum Decode {
+    Full,
+    Half,
+    Quarter,
+}
+
+impl Decode {
+    pub const ALL: [Self; 3] = [Self::Full, Self::Half, Self::Quarter];
+
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Full => "full decode",
+            Self::Half => "reduced by 2",
+            Self::Quarter => "reduced by 4",
+        }
+    }
+
+    /// As benches/python/loop.py calls it.
+    fn request(self) -> &'static str {
+        match self {
+            Self::Full => "color",
+            Self::Half => "reduced_2",
+            Self::Quarter => "reduced_4",
+        }
+    }
+}
+
+pub struct Python {
+    child: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Python {
+    pub fn start(bundle: &Bundle, frames: &Path, threads: u32) -> Outcome<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let python =
+            std::env::var_os("HAIRPIN_BENCH_PYTHON").map_or_else(|| root.join(".venv-bench/bin/python"), PathBuf::from);
+        if bundle.input.width != bundle.input.height {
+            return Err("the loop in Python is written for square input".into());
+        }
+        let numbers = |values: [f32; 3]| values.map(|v| v.to_string());
+        let mut child = Command::new(&python)
+            .arg(root.join("benches/python/loop.py"))
+            .arg("--model")
+            .arg(bundle.dir.join(&bundle.model))
+            .arg("--frames")
+            .arg(frames)
+            .args(["--threads", &threads.to_string(), "--side", &bundle.input.width.to_string()])
+            .arg("--mean")
+            .args(numbers(bundle.input.mean))
+            .arg("--std")
+            .args(numbers(bundle.input.std))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("cannot start {}: {e}; benches/run makes it", python.display()))?;
+        let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("the loop in Python has no pipes".into());
+        };
+        let mut python = Self { child, requests, answers: BufReader::new(answers) };
+        say(format!("beside it: {}", python.answer()?));
+        Ok(python)
+    }
+
+    pub fn rate(&mut self, decode: Decode, warm: usize, frames: usize) -> Outcome<f64> {
+        writeln!(self.requests, "{} {warm} {frames}", decode.request())?;
+        Ok(self.answer()?.parse()?)
+    }
+
+    fn answer(&mut self) -> Outcome<String> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            return Err("the loop in Python has died".into());
+        }
+        Ok(line.trim().to_owned())
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        // It may have died before; either way it must not outlive the bench.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
