@@ -1,0 +1,59 @@
+# The two commands are `make demo` and `make test`; the rest is what they are made of.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+HAIRPIN := target/release/hairpin
+
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file training-tests bench soak model fmt
+
+help: ## say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+setup: ## fetch what is missing: Debian packages, the ONNX Runtime library
+	@scripts/setup
+
+build: setup ## the release binary
+	cargo build --release --locked
+
+demo: build ## an exam of eight fingers on the simulated microscope
+	$(HAIRPIN) run --config config/demo.toml --view
+
+test: setup lint unit configs unit-file training-tests ## everything that must pass
+
+lint: check-fmt clippy deny ## form, lints, licences
+
+check-fmt:
+	cargo fmt --check
+
+clippy: setup
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+
+unit: setup
+	cargo test --locked
+
+configs: setup ## every configuration that ships passes its own check
+	for file in config/*.toml; do cargo run --locked --quiet -- check --config "$$file"; done
+
+deny:
+	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check licenses bans sources; \
+	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
+
+unit-file:
+	@if command -v systemd-analyze >/dev/null; then \
+	  systemd-analyze security --offline=yes --threshold=20 systemd/hairpin.service | tail -n 1; \
+	else echo "skipped: systemd-analyze is not installed"; fi
+
+training-tests:
+	@scripts/training-tests
+
+bench: build ## speed, side by side with what one would use instead
+	benches/run
+
+soak: build ## thirty minutes at 30 frames/s, memory watched
+	benches/soak
+
+model: build ## draw the cohort and train the shipped model again
+	models/training/make-model
+
+fmt: ## rewrite the sources in the project's form
+	cargo fmt
