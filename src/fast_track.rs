@@ -47,7 +47,7 @@ pub enum Verdict {
     Undetermined,
 }
 
-/// Applies the rules; every row of the table in clinical.md 1.2 is a test below.
+/// Applies the rules; every combination of known and unknown is a test below.
 pub fn judge(m: Measures) -> Verdict {
     let decided = |category, rule| Verdict::Decided { category, rule };
     let loss = m.density_per_mm.map(|d| d <= DENSITY_LOSS);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_clinical_1_2() {
+    fn the_table_of_known_and_unknown_measures() {
         use Category::{One, Two};
         use Rule::{Giant, LossWithAbnormalShapes as Loss, Normal, Otherwise};
         let decided = |category, rule| Verdict::Decided { category, rule };

@@ -12,7 +12,7 @@ pub enum Hand {
     Left,
 }
 
-/// Digits of the hand; the thumb is allowed but stands outside the eight-finger protocol (clinical.md 2).
+/// Digits of the hand; the thumb is allowed but stands outside the eight-finger protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Digit {
     Thumb = 1,

@@ -25,7 +25,7 @@ pub enum Damage {
     Size,
 }
 
-/// Why the gate refused a whole picture (clinical.md 2, "image unusable").
+/// Why the gate refused a whole picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RejectReason {

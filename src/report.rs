@@ -324,7 +324,7 @@ pub enum Ending {
     Interrupted,
 }
 
-/// Counts first, then named policies beside each other; no single yes or no (clinical.md 6.8).
+/// Counts first, then named policies beside each other; no single yes or no.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// "category 2 on k of n evaluable fingers; m not classifiable; r not examined".
