@@ -49,20 +49,19 @@ class Service:
         config.write_text(
             CONFIG.format(source=source, bundle=BUNDLE, library=LIBRARY, threads=threads, port=self.port)
         )
-        told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        told.bind(str(self.path / "notify.sock"))
-        told.settimeout(1)
+        self.told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.told.bind(str(self.path / "notify.sock"))
+        self.told.settimeout(1)
         env = dict(os.environ, NOTIFY_SOCKET=str(self.path / "notify.sock"))
         start = time.perf_counter()
         self.child = subprocess.Popen([HAIRPIN, "run", "--config", config], cwd=self.path, env=env)
-        self.wait_ready(told, start + MOST_START_S)
+        self.wait_ready(start + MOST_START_S)
         self.ready_s = time.perf_counter() - start
-        told.close()
 
-    def wait_ready(self, told, deadline):
+    def wait_ready(self, deadline):
         while True:
             try:
-                if b"READY=1" in told.recv(4096):
+                if b"READY=1" in self.told.recv(4096):
                     return
             except TimeoutError:
                 if self.child.poll() is not None:
@@ -76,6 +75,7 @@ class Service:
 
     def __exit__(self, *_):
         self.end()
+        self.told.close()
         self.folder.cleanup()
 
     def end(self):
