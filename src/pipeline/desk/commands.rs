@@ -154,6 +154,14 @@ impl Desk {
                     return Err(format!("exam {id} is closed: only its report was missing, and is written now"));
                 }
             };
+        // Verdicts of two models must not be pooled into one finger.
+        let model = &self.settings.provenance.model;
+        if let Some(other) = recovered.provenances.iter().map(|p| &p.model).find(|m| m.sha256 != model.sha256) {
+            return Err(format!(
+                "exam {id} was read by {} {}, and {} {} runs now: start Hairpin with the model of the exam, or open a new one",
+                other.name, other.version, model.name, model.version
+            ));
+        }
         let numbers = self.interrupted.iter().find(|exam| exam.id == id).map(|exam: &Exam| exam.fields.clone());
         self.timeline = Timeline::new(&self.settings.timeline, numbers.unwrap_or_default());
         self.publisher.begin_exam(id.to_owned(), Some(*writer));
@@ -167,9 +175,10 @@ impl Desk {
         Ok(())
     }
 
+    /// A finger of which no field began was not examined, and gets no result.
     fn end_finger(&mut self, at: Stamp, finger: Finger) {
         self.end_field(at);
-        let Some(run) = &mut self.run else { return };
+        let Some(run) = self.run.as_mut().filter(|run| run.fields.iter().any(|f| f.finger == finger)) else { return };
         let result = run.decide(finger, &self.settings.rules, &self.settings.terms);
         self.publish(at, Event::Finger(result));
     }

@@ -87,7 +87,9 @@ impl Desk {
         self.judged(id, at, None, scored.quality);
         let latency = self.publisher.clock().now().map(|now| self.meter.read(at, now, &scored.spent));
         self.faults.retain(|fault| fault.kind != FaultKind::Inference);
-        self.pool(id, at, &scored);
+        if inside.is_some() {
+            self.pool(id, at, &scored);
+        }
         let finding = Finding {
             frame: id,
             finger: inside.map(|place| place.0),
