@@ -47,6 +47,17 @@ pub enum Verdict {
     Undetermined,
 }
 
+impl Rule {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Normal => "rule 1: density at least 7 and no giant",
+            Self::Giant => "rule 2: a giant",
+            Self::LossWithAbnormalShapes => "rule 2: density at most 3 and abnormal shapes",
+            Self::Otherwise => "rule 3: neither rule 1 nor rule 2",
+        }
+    }
+}
+
 /// Applies the rules; every combination of known and unknown is a test below.
 pub fn judge(m: Measures) -> Verdict {
     let decided = |category, rule| Verdict::Decided { category, rule };

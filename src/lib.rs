@@ -20,6 +20,8 @@ pub mod fast_track;
 pub mod finger;
 pub mod frame;
 pub mod infer;
+pub mod measure;
+pub mod measured;
 pub mod outcome;
 pub mod pipeline;
 pub mod preprocess;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::fast_track::Verdict;
 use crate::finger::Finger;
 use crate::frame::{Format, FrameId, Size};
+use crate::measured::{FieldMeasured, FingerMeasured, FrameMeasured};
 use crate::outcome::{Quality, RejectReason, Tally};
 use crate::scale::Scale;
 
@@ -45,6 +46,8 @@ pub enum Event {
     Quality(QualityEvent),
     /// A frame was read.
     Finding(Finding),
+    /// The loops of a frame were measured.
+    Measured(Box<FrameMeasured>),
     /// A field was pooled.
     Field(FieldResult),
     /// A finger was decided.
@@ -157,6 +160,9 @@ pub struct FieldResult {
     /// What the Fast Track rules say of measured loops; absent while no loops are measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Verdict>,
+    /// The loops measured in this field; absent where none were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<FieldMeasured>,
     pub evidence: Vec<Evidence>,
 }
 
@@ -212,6 +218,9 @@ pub struct FingerResult {
     pub fields_negative: u32,
     pub fields_not_classifiable: u32,
     pub frames: Tally,
+    /// Over its measured fields; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<FingerMeasured>,
     pub evidence: Vec<Evidence>,
 }
 
@@ -354,8 +363,22 @@ pub struct Provenance {
     pub software: String,
     pub config_sha256: String,
     pub model: ModelWords,
+    /// What finds the loops; absent where none are measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locator: Option<LocatorWords>,
     pub runtime: RuntimeWords,
     pub source: SourceWords,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LocatorWords {
+    pub name: String,
+    pub version: String,
+    /// Of the manifest, which names the digest of every other file of the bundle.
+    pub sha256: String,
+    pub cohort: String,
+    pub validated_on_patients: bool,
+    pub provider_running: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -421,6 +444,9 @@ pub struct Snapshot {
     pub field: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<QualityEvent>,
+    /// The loops of the frame that was measured last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Box<FrameMeasured>>,
     /// Of the field being recorded, so far; becomes a result only when the field ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling: Option<Pooled>,

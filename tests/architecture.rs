@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::Visit;
 
-const VOCABULARY: [&str; 8] = ["time", "frame", "finger", "scale", "command", "outcome", "fast_track", "report"];
+const VOCABULARY: [&str; 9] =
+    ["time", "frame", "finger", "scale", "command", "outcome", "fast_track", "measured", "report"];
 
 /// What each module may import of this crate. `report` is listed where results leave in its words.
 fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
@@ -21,7 +22,8 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("command", vec!["finger", "time"]),
         ("outcome", vec![]),
         ("fast_track", vec![]),
-        ("report", vec!["fast_track", "finger", "frame", "outcome", "scale"]),
+        ("measured", vec!["fast_track", "finger", "frame"]),
+        ("report", vec!["fast_track", "finger", "frame", "measured", "outcome", "scale"]),
         ("append", vec!["digest"]),
         ("digest", vec![]),
         ("synth", with(&[])),
@@ -31,7 +33,8 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("bundle", vec!["digest", "frame", "scale", "time"]),
         ("preprocess", vec!["bundle", "frame", "quality", "scale", "time"]),
         ("infer", vec!["bundle", "digest", "frame", "preprocess", "quality", "report", "scale", "time"]),
-        ("aggregate", vec!["bundle", "fast_track", "finger", "frame", "outcome", "report", "time"]),
+        ("measure", vec!["fast_track", "infer", "measured"]),
+        ("aggregate", vec!["bundle", "fast_track", "finger", "frame", "measured", "outcome", "report", "time"]),
         ("exam", with(&[])),
         ("record", with(&["append", "digest", "exam"])),
         ("emit", with(&["append", "exam"])),
@@ -39,7 +42,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("view", with(&[])),
         (
             "pipeline",
-            with(&["aggregate", "capture", "decode", "emit", "exam", "infer", "preprocess", "quality", "record"]),
+            with(&["aggregate", "capture", "decode", "emit", "exam", "infer", "measure", "preprocess", "quality", "record"]),
         ),
     ])
 }
@@ -48,7 +51,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
 const HOMES: [(&str, &[&str]); 13] = [
     ("ort", &["infer/onnx.rs", "infer/providers.rs"]),
     ("turbojpeg", &["decode/", "synth/camera.rs"]),
-    ("image", &["decode/still.rs", "bundle/golden.rs", "cli/overlay.rs"]),
+    ("image", &["decode/still.rs", "bundle/golden.rs", "cli/overlay.rs", "synth/label.rs"]),
     ("base64", &["cli/overlay.rs"]),
     ("sha2", &["digest.rs", "append.rs", "record/"]),
     ("toml", &["config/", "bundle/", "capture/sidecar.rs"]),

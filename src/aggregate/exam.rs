@@ -220,7 +220,8 @@ mod tests {
             fields_negative: 0,
             fields_not_classifiable: 0,
             frames: Tally::default(),
-            evidence: vec![],
+            measured: None,
+        evidence: vec![],
         }
     }
 

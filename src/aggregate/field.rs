@@ -8,6 +8,7 @@ use super::{LONGEST_ODDS, Reader, Rules};
 use crate::fast_track::{Category, Verdict};
 use crate::finger::Finger;
 use crate::frame::FrameId;
+use crate::measured::FieldMeasured;
 use crate::outcome::Tally;
 use crate::report::{Evidence, FieldDoubt, FieldResult, FieldVerdict, Pooled};
 use crate::time::Stamp;
@@ -187,15 +188,15 @@ pub struct About {
     pub from: Stamp,
     pub to: Stamp,
     pub frames: Tally,
-    /// What the Fast Track rules say of the loops measured in this field; `None` while none are measured.
-    pub rule: Option<Verdict>,
+    /// The loops measured in this field; `None` where none were looked for.
+    pub measured: Option<FieldMeasured>,
     pub evidence: Vec<Evidence>,
 }
 
 /// Ends a field. A field too short for a verdict is reported all the same.
 pub fn close(pool: &Pool, about: About, rules: &Rules, reader: &Reader) -> FieldResult {
     let weighed = pool.weigh(rules, reader);
-    let verdict = match judge(pool, weighed.as_ref(), about.rule, rules, reader) {
+    let verdict = match judge(pool, weighed.as_ref(), rule_of(about.measured.as_ref()), rules, reader) {
         Ok(verdict) => verdict,
         Err(doubt) => FieldVerdict::NotClassifiable(doubt),
     };
@@ -210,9 +211,15 @@ pub fn close(pool: &Pool, about: About, rules: &Rules, reader: &Reader) -> Field
         distinct: pool.distinct(),
         pooled: weighed.map(|w| w.pooled),
         verdict,
-        rule: about.rule,
+        rule: about.measured.as_ref().map(|m| m.fast_track),
+        measured: about.measured,
         evidence: about.evidence,
     }
+}
+
+/// What the rules say, where they say it clearly: on the edge of a rule they contradict nobody.
+fn rule_of(measured: Option<&FieldMeasured>) -> Option<Verdict> {
+    measured.filter(|m| !m.borderline).map(|m| m.fast_track)
 }
 
 /// The doubts in their order: first too little evidence, then evidence that cannot be trusted (the cause, pictures
@@ -292,7 +299,19 @@ mod tests {
             from: Stamp::from_ms(0),
             to: Stamp::from_ms(2000),
             frames: Tally::default(),
-            rule,
+            measured: rule.map(|fast_track| FieldMeasured {
+                frames: 1,
+                agreeing: 1,
+                density_per_mm: None,
+                giants: None,
+                abnormal: None,
+                haemorrhages: None,
+                median_apical_um: None,
+                widest_apical_um: None,
+                fast_track,
+                borderline: false,
+                not_measured: None,
+            }),
             evidence: vec![],
         };
         close(pool, about, &Rules::default(), &reader(scheme)).verdict

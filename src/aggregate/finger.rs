@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{LONGEST_ODDS, Reader, Rules, sigmoid};
+use super::{LONGEST_ODDS, Reader, Rules, loops, sigmoid};
 use crate::finger::Finger;
 use crate::outcome::Tally;
 use crate::report::{Abstain, Confidence, Decision, FieldDoubt, FieldResult, FieldVerdict, FingerResult};
@@ -37,6 +37,7 @@ pub fn decide(finger: Finger, fields: &[FieldResult], rules: &Rules, reader: &Re
         fields_negative: count(|v| v == FieldVerdict::Negative),
         fields_not_classifiable: count(|v| matches!(v, FieldVerdict::NotClassifiable(_))),
         frames: fields.iter().fold(Tally::default(), |sum, field| add(sum, &field.frames)),
+        measured: loops::of_finger(fields.iter().filter_map(|f| f.measured.as_ref())),
         evidence: fields.iter().flat_map(|f| f.evidence.iter().cloned()).collect(),
     }
 }
@@ -197,6 +198,7 @@ mod tests {
             pooled: Some(Pooled { logits, probs: vec![], spread: 0.1 }),
             verdict,
             rule: None,
+            measured: None,
             evidence: vec![],
         }
     }

@@ -7,6 +7,7 @@
 pub mod exam;
 pub mod field;
 pub mod finger;
+pub mod loops;
 
 use std::collections::BTreeSet;
 

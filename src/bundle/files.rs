@@ -1,27 +1,30 @@
 //! The files of a bundle: what lies in the folder is what the manifest names, byte for byte.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use super::{Bundle, BundleError, MANIFEST};
+use super::{BundleError, MANIFEST};
 use crate::digest::{sha256, sha256_of_file};
 
 /// A bundle is flat but for `golden/`; deeper folders are something else.
 const DEPTH: usize = 4;
 
+/// Digest of every file but the manifest, by path relative to the folder.
+pub(super) type Files = BTreeMap<String, String>;
+
 /// Refuses a folder that lacks a named file, holds another, or holds other bytes.
-pub(super) fn check(bundle: &Bundle) -> Result<(), BundleError> {
+pub(super) fn check(bundle: &Path, files: &Files) -> Result<(), BundleError> {
     let mut found = BTreeSet::new();
-    walk(bundle, &bundle.dir, "", DEPTH, &mut found)?;
-    if let Some(missing) = bundle.files.keys().find(|name| !found.contains(*name)) {
+    walk(bundle, bundle, "", DEPTH, &mut found)?;
+    if let Some(missing) = files.keys().find(|name| !found.contains(*name)) {
         return Err(wrong(bundle, format!("expected {missing}, found no such file")));
     }
-    if let Some(extra) = found.iter().find(|name| *name != MANIFEST && !bundle.files.contains_key(*name)) {
+    if let Some(extra) = found.iter().find(|name| *name != MANIFEST && !files.contains_key(*name)) {
         return Err(wrong(bundle, format!("found {extra}, which [files] does not name")));
     }
-    for (name, expected) in &bundle.files {
-        let path = bundle.dir.join(name);
+    for (name, expected) in files {
+        let path = bundle.join(name);
         let found = sha256_of_file(&path).map_err(|source| BundleError::Unreadable { path, source })?;
         same(bundle, name, expected, &found)?;
     }
@@ -29,18 +32,18 @@ pub(super) fn check(bundle: &Bundle) -> Result<(), BundleError> {
 }
 
 /// The bytes of one named file, checked as read: what was verified is what is used.
-pub(super) fn read(bundle: &Bundle, name: &str) -> Result<Vec<u8>, BundleError> {
-    let Some(expected) = bundle.files.get(name) else {
+pub(super) fn read(bundle: &Path, files: &Files, name: &str) -> Result<Vec<u8>, BundleError> {
+    let Some(expected) = files.get(name) else {
         return Err(wrong(bundle, format!("[files] does not name {name}")));
     };
-    let path = bundle.dir.join(name);
+    let path = bundle.join(name);
     let bytes = fs::read(&path).map_err(|source| BundleError::Unreadable { path, source })?;
     same(bundle, name, expected, &sha256(&bytes))?;
     Ok(bytes)
 }
 
 fn walk(
-    bundle: &Bundle,
+    bundle: &Path,
     folder: &Path,
     prefix: &str,
     depth: usize,
@@ -66,19 +69,20 @@ fn walk(
     Ok(())
 }
 
-fn same(bundle: &Bundle, name: &str, expected: &str, found: &str) -> Result<(), BundleError> {
+fn same(bundle: &Path, name: &str, expected: &str, found: &str) -> Result<(), BundleError> {
     if expected == found {
         return Ok(());
     }
     Err(wrong(bundle, format!("{name}: expected sha256 {expected}, found {found}")))
 }
 
-fn wrong(bundle: &Bundle, message: String) -> BundleError {
-    BundleError::Files { dir: bundle.dir.clone(), message }
+fn wrong(bundle: &Path, message: String) -> BundleError {
+    BundleError::Files { dir: bundle.to_owned(), message }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Bundle;
     use super::*;
 
     const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/bundles/tiny-resize-0.1.0");

@@ -1,12 +1,13 @@
 //! The golden pair: one picture, and what the reference implementation of the model gives for it.
 
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, ImageReader, Limits};
 use serde::Deserialize;
 
-use super::{Bundle, BundleError, Fit, files};
+use super::files::{self, Files};
+use super::{Bundle, BundleError, Fit};
 use crate::frame::Size;
 use crate::scale::UM_PER_PX_RANGE;
 
@@ -37,9 +38,9 @@ struct Written {
 }
 
 pub(super) fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
-    let (size, rgb) = picture(bundle)?;
+    let (size, rgb) = picture(&bundle.dir, &bundle.files)?;
     let wrong = |message: String| BundleError::Golden { path: bundle.dir.join(EXPECTED), message };
-    let text = files::read(bundle, EXPECTED)?;
+    let text = files::read(&bundle.dir, &bundle.files, EXPECTED)?;
     let Written { um_per_px, logits, tolerance } = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
     if logits.len() != bundle.labels.len() || !logits.iter().all(|v| v.is_finite()) {
         return Err(wrong(format!("logits: expected {} numbers, found {logits:?}", bundle.labels.len())));
@@ -54,10 +55,10 @@ pub(super) fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
     Ok(Golden { size, rgb, um_per_px, logits, tolerance })
 }
 
-fn picture(bundle: &Bundle) -> Result<(Size, Vec<u8>), BundleError> {
-    let path: PathBuf = bundle.dir.join(INPUT);
+pub(super) fn picture(bundle: &Path, listed: &Files) -> Result<(Size, Vec<u8>), BundleError> {
+    let path: PathBuf = bundle.join(INPUT);
     let wrong = |message: String| BundleError::Golden { path: path.clone(), message };
-    let mut reader = ImageReader::with_format(Cursor::new(files::read(bundle, INPUT)?), ImageFormat::Png);
+    let mut reader = ImageReader::with_format(Cursor::new(files::read(bundle, listed, INPUT)?), ImageFormat::Png);
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
@@ -73,7 +74,6 @@ fn picture(bundle: &Bundle) -> Result<(Size, Vec<u8>), BundleError> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::super::MANIFEST;
     use super::*;

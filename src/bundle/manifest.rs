@@ -26,6 +26,7 @@ const SIDE: std::ops::RangeInclusive<u32> = 16..=2048;
 #[derive(Deserialize)]
 struct OnlySchema {
     schema: Spanned<u32>,
+    task: Spanned<Task>,
 }
 
 #[derive(Deserialize)]
@@ -115,28 +116,48 @@ struct WrittenThresholds {
 }
 
 /// The manifest's text with its place, to say where an error is.
-struct Text {
+pub(super) struct Text {
     path: PathBuf,
     text: String,
 }
 
 impl Text {
-    fn error(&self, span: Option<Range<usize>>, message: impl Into<String>) -> BundleError {
+    pub(super) fn error(&self, span: Option<Range<usize>>, message: impl Into<String>) -> BundleError {
         let upto = span.map_or(0, |s| s.start.min(self.text.len()));
         let line = self.text.as_bytes()[..upto].iter().filter(|b| **b == b'\n').count() + 1;
         BundleError::Manifest { path: self.path.clone(), line, message: message.into() }
     }
 
-    fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, BundleError> {
+    pub(super) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, BundleError> {
         toml::from_str(&self.text).map_err(|e| self.error(e.span(), e.message()))
     }
 
-    fn ensure<T>(&self, value: &Spanned<T>, holds: bool, message: impl FnOnce() -> String) -> Result<(), BundleError> {
+    pub(super) fn ensure<T>(&self, value: &Spanned<T>, holds: bool, message: impl FnOnce() -> String) -> Result<(), BundleError> {
         if holds { Ok(()) } else { Err(self.error(Some(value.span()), message())) }
     }
 }
 
 pub(super) fn read(dir: &Path) -> Result<Bundle, BundleError> {
+    let (sha256, text) = open(dir, Task::Classify)?;
+    resolve(dir, sha256, &text, text.parse()?)
+}
+
+/// Which task the bundle in `dir` is for.
+pub(super) fn task(dir: &Path) -> Result<Task, BundleError> {
+    Ok(opened(dir)?.2.into_inner())
+}
+
+/// The digest and the text of the manifest in `dir`, of a schema that is known and for the task that is wanted.
+pub(super) fn open(dir: &Path, wanted: Task) -> Result<(String, Text), BundleError> {
+    let (sha256, text, task) = opened(dir)?;
+    text.ensure(&task, *task.get_ref() == wanted, || {
+        let (wanted, found) = (wanted.as_str(), task.get_ref().as_str());
+        format!("task: expected {wanted:?}, found {found:?}: name a bundle of that task here")
+    })?;
+    Ok((sha256, text))
+}
+
+fn opened(dir: &Path) -> Result<(String, Text, Spanned<Task>), BundleError> {
     let path = dir.join(MANIFEST);
     let bytes = bytes(&path).map_err(|source| BundleError::Unreadable { path: path.clone(), source })?;
     let sha256 = sha256(&bytes);
@@ -147,11 +168,11 @@ pub(super) fn read(dir: &Path) -> Result<Bundle, BundleError> {
     })?;
     let text = Text { path, text };
     // The schema comes first: a manifest of a later form is not full of "unknown keys", it is of a later form.
-    let schema = text.parse::<OnlySchema>()?.schema;
+    let OnlySchema { schema, task } = text.parse::<OnlySchema>()?;
     text.ensure(&schema, *schema.get_ref() == SCHEMA, || {
         format!("schema: expected {SCHEMA}, found {}; this bundle needs another Hairpin", schema.get_ref())
     })?;
-    resolve(dir, sha256, &text, text.parse()?)
+    Ok((sha256, text, task))
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -195,7 +216,7 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Bundle
 }
 
 /// Names stand in file names, metrics and logs.
-fn plain_name(text: &Text, key: &str, name: &Spanned<String>) -> Result<(), BundleError> {
+pub(super) fn plain_name(text: &Text, key: &str, name: &Spanned<String>) -> Result<(), BundleError> {
     let value = name.get_ref();
     let plain = (1..=64).contains(&value.len())
         && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
@@ -219,7 +240,7 @@ fn labels(text: &Text, labels: Spanned<Vec<String>>) -> Result<Vec<String>, Bund
     Ok(labels.into_inner())
 }
 
-fn files(text: &Text, files: BTreeMap<String, Spanned<String>>) -> Result<BTreeMap<String, String>, BundleError> {
+pub(super) fn files(text: &Text, files: BTreeMap<String, Spanned<String>>) -> Result<BTreeMap<String, String>, BundleError> {
     let mut checked = BTreeMap::new();
     for (name, digest) in files {
         let inside = !name.is_empty()
@@ -347,7 +368,8 @@ mod tests {
             ("licence = ", "licence_ = ", "unknown field `licence_`"),
             ("[output]\nname", "[output]\nnom", "unknown field `nom`"),
             ("name = \"tiny-resize\"", "name = \"../tiny\"", "name: expected 1 to 64 letters"),
-            ("task = \"classify\"", "task = \"locate\"", "unknown variant `locate`"),
+            ("task = \"classify\"", "task = \"locate\"", "task: expected \"classify\", found \"locate\""),
+            ("task = \"classify\"", "task = \"count\"", "unknown variant `count`"),
             ("scheme = \"fast-track\"", "scheme = \"fast\"", "unknown variant `fast`"),
             ("labels = [\"category 1\", ", "labels = [", "labels: expected 2 to 64 labels, found 1"),
             ("[\"category 1\",", "[\"category 2\",", "labels: expected each once"),

@@ -4,6 +4,7 @@
 
 mod files;
 mod golden;
+mod locate;
 mod manifest;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use golden::Golden;
+pub use locate::{FieldSpec, LocateBundle, LocateGolden};
 
 /// The manifest's name inside a bundle.
 pub const MANIFEST: &str = "manifest.toml";
@@ -71,7 +73,19 @@ pub struct ModelId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
+    /// Gives a score a label.
     Classify,
+    /// Says where loops are.
+    Locate,
+}
+
+impl Task {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Classify => "classify",
+            Self::Locate => "locate",
+        }
+    }
 }
 
 /// Whose categories the labels are; "active" means different things in different schemes.
@@ -185,14 +199,36 @@ pub struct Thresholds {
 #[derive(Debug)]
 pub struct Listed {
     pub dir: PathBuf,
-    pub bundle: Result<Bundle, BundleError>,
+    pub bundle: Result<AnyBundle, BundleError>,
+}
+
+/// A checked bundle of either task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyBundle {
+    Classify(Box<Bundle>),
+    Locate(Box<LocateBundle>),
+}
+
+impl AnyBundle {
+    /// Reads and checks the bundle in `dir`, whatever its task.
+    pub fn load(dir: &Path) -> Result<Self, BundleError> {
+        Ok(match task(dir)? {
+            Task::Classify => Self::Classify(Box::new(Bundle::load(dir)?)),
+            Task::Locate => Self::Locate(Box::new(LocateBundle::load(dir)?)),
+        })
+    }
+}
+
+/// Which task the bundle in `dir` is for; nothing else of it is looked at.
+pub fn task(dir: &Path) -> Result<Task, BundleError> {
+    manifest::task(dir)
 }
 
 impl Bundle {
     /// Reads and checks the bundle in `dir`: manifest, then the digest of every file.
     pub fn load(dir: &Path) -> Result<Self, BundleError> {
         let bundle = Self::describe(dir)?;
-        files::check(&bundle)?;
+        files::check(&bundle.dir, &bundle.files)?;
         Ok(bundle)
     }
 
@@ -212,12 +248,12 @@ impl Bundle {
             }
         }
         found.sort();
-        Ok(found.into_iter().map(|dir| Listed { bundle: Self::load(&dir), dir }).collect())
+        Ok(found.into_iter().map(|dir| Listed { bundle: AnyBundle::load(&dir), dir }).collect())
     }
 
     /// The model's bytes, their digest checked as they are handed out.
     pub fn model_bytes(&self) -> Result<Vec<u8>, BundleError> {
-        files::read(self, &self.model)
+        files::read(&self.dir, &self.files, &self.model)
     }
 
     /// The golden picture and what the model must give for it.

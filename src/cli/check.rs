@@ -27,6 +27,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         "ONNX Runtime {} runs it on {}; the golden pair agrees",
         reading.runtime.version, reading.runtime.provider_running
     ))?;
+    if let Some(loops) = assemble::loops(config.measure.as_ref())? {
+        let words = loops.measurer.locator().words();
+        out::line(format!("loops by {} {}: the golden maps agree", words.name, words.version))?;
+    }
     source(&config.source)?;
     outputs(&config)?;
     out::line("ok")

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{find_config, out};
 use crate::bundle::Bundle;
 use crate::config::{self, Resolved};
+use crate::daemon::assemble;
 use crate::failure::{Failure, Status};
 use crate::infer::Runtime;
 use crate::infer::probe;
@@ -81,6 +82,18 @@ fn look_at_model(config: &Resolved, looks: &mut Vec<Look>) {
         "ONNX Runtime",
         runtime.as_ref().map(|r| format!("{} at {}", r.version, r.path.display())).map_err(ToString::to_string),
     ));
+    match assemble::loops(config.measure.as_ref()) {
+        Ok(Some(loops)) => {
+            let words = loops.measurer.locator().words();
+            let found = format!("{} {} on {}", words.name, words.version, words.provider_running);
+            looks.push(Look::new("loops", Ok(found)));
+        }
+        Ok(None) => {
+            let words = "not measured: [measure] names no bundle".to_owned();
+            looks.push(Look { what: "loops".to_owned(), state: State::Absent, words });
+        }
+        Err(error) => looks.push(Look::new("loops", Err(error.to_string()))),
+    }
     let (Ok(bundle), Ok(runtime)) = (bundle, runtime) else { return };
     let reports = match probe(&runtime, &bundle, config.runtime.threads, PROBE) {
         Ok(reports) => reports,

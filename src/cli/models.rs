@@ -6,10 +6,10 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{find_config, out};
-use crate::bundle::Bundle;
+use crate::bundle::{AnyBundle, Bundle, Task, task};
 use crate::daemon::assemble::infer_failure;
 use crate::failure::{Failure, OrFail, Status};
-use crate::infer::{Runtime, verify};
+use crate::infer::{Runtime, verify, verify_locator};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -52,6 +52,8 @@ struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     scheme: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cohort: Option<String>,
@@ -67,17 +69,25 @@ fn list(folder: &std::path::Path, json: bool) -> Result<(), Failure> {
         .into_iter()
         .map(|found| (found.dir, found.bundle))
         .map(|(folder, bundle)| match bundle {
-            Ok(bundle) => Listed {
-                folder,
-                model: Some(format!("{} {}", bundle.id.name, bundle.id.version)),
-                scheme: Some(bundle.scheme.as_str()),
-                cohort: Some(bundle.cohort.name),
-                validated_on_patients: Some(bundle.cohort.validated_on_patients),
-                wrong: None,
-            },
+            Ok(bundle) => {
+                let (task, id, scheme, cohort) = match bundle {
+                    AnyBundle::Classify(b) => (Task::Classify, b.id, Some(b.scheme.as_str()), b.cohort),
+                    AnyBundle::Locate(b) => (Task::Locate, b.id, None, b.cohort),
+                };
+                Listed {
+                    folder,
+                    model: Some(format!("{} {}", id.name, id.version)),
+                    task: Some(task.as_str()),
+                    scheme,
+                    cohort: Some(cohort.name),
+                    validated_on_patients: Some(cohort.validated_on_patients),
+                    wrong: None,
+                }
+            }
             Err(error) => Listed {
                 folder,
                 model: None,
+                task: None,
                 scheme: None,
                 cohort: None,
                 validated_on_patients: None,
@@ -99,8 +109,9 @@ fn list(folder: &std::path::Path, json: bool) -> Result<(), Failure> {
                 } else {
                     "not validated on patients"
                 };
-                let (scheme, cohort) = (one.scheme.unwrap_or_default(), one.cohort.as_deref().unwrap_or_default());
-                format!("{model}: scheme {scheme}; trained on {cohort}; {validated}")
+                let purpose = one.scheme.map_or("locates loops".to_owned(), |scheme| format!("scheme {scheme}"));
+                let cohort = one.cohort.as_deref().unwrap_or_default();
+                format!("{model}: {purpose}; trained on {cohort}; {validated}")
             }
             (None, wrong) => format!("wrong: {}", wrong.as_deref().unwrap_or_default()),
         };
@@ -119,7 +130,12 @@ struct Checked {
 fn verify_one(bundle: &std::path::Path, config: Option<&std::path::Path>, json: bool) -> Result<(), Failure> {
     let config = crate::config::load(&find_config(config)?).or_fail(Status::Config)?;
     let runtime = Runtime::load(&config.runtime.library).map_err(infer_failure)?;
-    let checks: Vec<Checked> = verify(&runtime, bundle, &config.runtime)
+    let found = match task(bundle) {
+        Ok(Task::Locate) => verify_locator(&runtime, bundle, &config.runtime),
+        // A manifest that cannot be read is told by the first step of either.
+        Ok(Task::Classify) | Err(_) => verify(&runtime, bundle, &config.runtime),
+    };
+    let checks: Vec<Checked> = found
         .into_iter()
         .map(|check| {
             let ok = check.outcome.is_ok();

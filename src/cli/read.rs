@@ -12,16 +12,20 @@ use crate::capture::replay::Settings;
 use crate::capture::{Next, Replay, Source};
 use crate::config::Resolved;
 use crate::daemon::assemble::{self, Reading};
+use crate::decode::{Decoded, Decoder};
 use crate::failure::{Failure, OrFail, Status};
 use crate::frame::RawFrame;
 use crate::infer::Scores;
+use crate::measured::{Measured, NotMeasured, nothing};
 use crate::outcome::{Damage, Quality, RejectReason};
+use crate::pipeline::Loops;
 use crate::pipeline::capture::Captured;
 use crate::pipeline::ended::End;
 use crate::pipeline::read::read;
-use crate::preprocess::Tensor;
+use crate::preprocess::{Field, FieldPreparer, Tensor};
 use crate::report::{ModelWords, NOTICE, SCHEMA};
 use crate::scale::Scale;
+use crate::view::words::loops;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -55,7 +59,15 @@ pub struct Seen {
 #[derive(Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    Scored { labels: Vec<String>, probs: Vec<f32>, out_of_cohort: bool, quality: Quality },
+    Scored {
+        labels: Vec<String>,
+        probs: Vec<f32>,
+        out_of_cohort: bool,
+        quality: Quality,
+        /// Absent where the configuration measures no loops.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        measured: Option<Box<Measured>>,
+    },
     Rejected { reason: RejectReason, advice: &'static str, quality: Quality },
     Undecodable { damage: Damage },
     Failed { message: String },
@@ -77,12 +89,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .map_err(|e| Failure::new(Status::Io, format!("cannot make {}: {e}", folder.display())))?;
     }
     let mut model = None;
+    let mut loops = assemble::loops(config.measure.as_ref())?;
     let mut seen = Vec::new();
     let bar = ProgressBar::new(args.images.len() as u64);
     for image in &args.images {
         let (raw, scale) = load(image, args.um_per_px)?;
         let um_per_px = scale.as_ref().map(|s| s.um_per_px);
-        let one = look(&config, &raw, scale, &mut model)?;
+        let one = look(&config, &raw, scale, &mut model, loops.as_mut())?;
         let one = Seen { file: image.clone(), um_per_px, outcome: one };
         if let Some(folder) = &args.overlay {
             overlay::write(folder, &raw, &one)?;
@@ -136,7 +149,9 @@ fn look(
     raw: &RawFrame,
     scale: Option<Scale>,
     model: &mut Option<Reading>,
+    loops: Option<&mut Loops>,
 ) -> Result<Outcome, Failure> {
+    let known = scale.clone();
     let reading = match model.take() {
         Some(reading) => reading.renewed(&config.gate, scale)?,
         None => assemble::reading(&config.bundle, &config.runtime, &config.gate, scale)?,
@@ -153,6 +168,7 @@ fn look(
             probs: scored.probs,
             out_of_cohort: scored.out_of_cohort,
             quality: scored.quality,
+            measured: loops.map(|loops| measured(loops, raw, known.as_ref())).transpose()?.map(Box::new),
         },
         End::Rejected { reason, figures, .. } => {
             Outcome::Rejected { reason, advice: reason.advice(), quality: figures }
@@ -163,12 +179,26 @@ fn look(
     })
 }
 
+/// The loops of a picture that the gate has let through.
+fn measured(loops: &mut Loops, raw: &RawFrame, scale: Option<&Scale>) -> Result<Measured, Failure> {
+    let Some(scale) = scale else { return Ok(nothing(NotMeasured::NoScale)) };
+    let decoded = Decoder::new().or_fail(Status::Internal)?.decode(raw, Vec::new());
+    let (Decoded::Clean(image) | Decoded::Tolerated(image)) = decoded else {
+        return Err(Failure::new(Status::Internal, "a picture that was read cannot be decoded again"));
+    };
+    let mut field = Field::default();
+    let mut preparer = FieldPreparer::new(loops.measurer.locator().spec());
+    preparer.prepare(image.size(), image.rgb(), scale, &mut field).or_fail(Status::Data)?;
+    loops.measurer.measure(&field).map_err(assemble::infer_failure)
+}
+
 pub fn words(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Scored { labels, probs, out_of_cohort, .. } => {
+        Outcome::Scored { labels, probs, out_of_cohort, measured, .. } => {
             let scores: Vec<String> = labels.iter().zip(probs).map(|(l, p)| format!("{l} {p:.3}")).collect();
             let unlike = if *out_of_cohort { "; unlike the pictures the model was trained on" } else { "" };
-            format!("score {}{unlike}", scores.join(", "))
+            let found = measured.as_deref().map(|m| format!("; {}", loops(m))).unwrap_or_default();
+            format!("score {}{unlike}{found}", scores.join(", "))
         }
         Outcome::Rejected { advice, .. } => format!("not readable: {advice}"),
         Outcome::Undecodable { damage } => format!("damaged: {}", overlay::kebab(damage)),

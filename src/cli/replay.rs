@@ -121,6 +121,7 @@ fn settings(args: &Args) -> Settings {
 fn start(args: &Args, config: &Resolved, source: Box<dyn Source>) -> Result<(Running, Receiver<Arc<Line>>), Failure> {
     let info = source.info();
     let reading = assemble::reading(&config.bundle, &config.runtime, &config.gate, info.words.scale.clone())?;
+    let loops = assemble::loops(config.measure.as_ref())?;
     let (tap, lines) = bounded(64);
     let desk = Desk::new(desk::Settings {
         clock: info.clock.clone(),
@@ -128,7 +129,7 @@ fn start(args: &Args, config: &Resolved, source: Box<dyn Source>) -> Result<(Run
         terms: reading.terms.clone(),
         timeline: config.exam.clone(),
         keyframes_per_field: pipeline::KEYFRAMES_PER_FIELD,
-        provenance: assemble::provenance(Some(config), &reading, info.words.clone()),
+        provenance: assemble::provenance(Some(config), &reading, loops.as_ref(), info.words.clone()),
         records: args.out.as_deref().map(Records::at).transpose().or_fail(Status::Io)?,
         interrupted: Vec::new(),
         script: info.script.clone(),
@@ -136,7 +137,7 @@ fn start(args: &Args, config: &Resolved, source: Box<dyn Source>) -> Result<(Run
     });
     let Reading { step, classifier, .. } = reading;
     let (commands, faults, board, wanted) = (never(), never(), Board::default(), Wanted::always());
-    let parts = Parts { source, reopen: None, step, classifier, desk, commands, faults, board, wanted };
+    let parts = Parts { source, reopen: None, step, classifier, loops, desk, commands, faults, board, wanted };
     Ok((pipeline::start(parts).or_fail(Status::Unavailable)?, lines))
 }
 

@@ -31,6 +31,9 @@ pub struct Args {
     /// Draw squares of so many pixels instead of whole fields.
     #[arg(long)]
     pub tile: Option<u32>,
+    /// Write what each pixel is, too: labels/*.png.
+    #[arg(long)]
+    pub labels: bool,
     /// Threads to draw with.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
@@ -56,6 +59,7 @@ impl From<&Args> for Settings {
             },
             um_per_px: args.um_per_px,
             tile: args.tile,
+            labels: args.labels,
             threads: args.threads,
         }
     }

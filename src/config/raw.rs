@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::exam::timeline;
-use crate::{aggregate, capture, emit, infer, quality, telemetry};
+use crate::{aggregate, capture, emit, infer, measure, quality, telemetry};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +14,8 @@ pub struct Raw {
     pub source: Source,
     pub model: Model,
     pub runtime: infer::Settings,
+    /// Without it no loops are measured.
+    pub measure: Option<Measure>,
     #[serde(default)]
     pub gate: quality::Settings,
     #[serde(default)]
@@ -51,6 +53,29 @@ pub enum SourceKind {
 pub struct Model {
     /// A bundle's folder.
     pub bundle: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// The folder of a bundle that locates loops.
+    pub bundle: PathBuf,
+    /// At most one frame in so much of capture time.
+    #[serde(default = "every_ms")]
+    pub every_ms: u64,
+    /// Of the locating network, beside those of `runtime`.
+    #[serde(default = "one_thread")]
+    pub threads: u32,
+    #[serde(default)]
+    pub limits: measure::Settings,
+}
+
+fn every_ms() -> u64 {
+    1000
+}
+
+fn one_thread() -> u32 {
+    1
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,11 +2,12 @@
 //! checked, and sense across sections. Opens nothing but the configuration itself.
 
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use super::raw::{self, Raw, SourceKind};
 use super::{ConfigError, locate};
 use crate::exam::timeline;
-use crate::{aggregate, capture, emit, infer, quality, telemetry};
+use crate::{aggregate, capture, emit, infer, measure, quality, telemetry};
 
 /// All the program sees of its configuration.
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ pub struct Resolved {
     pub source: SourceChoice,
     pub bundle: PathBuf,
     pub runtime: infer::Settings,
+    pub measure: Option<MeasureChoice>,
     pub gate: quality::Settings,
     pub pool: aggregate::Rules,
     pub exam: timeline::Settings,
@@ -32,6 +34,14 @@ pub enum SourceChoice {
     Replay { path: PathBuf, settings: capture::replay::Settings },
 }
 
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasureChoice {
+    pub bundle: PathBuf,
+    pub every: Duration,
+    pub runtime: infer::Settings,
+    pub limits: measure::Settings,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordChoice {
     pub folder: PathBuf,
@@ -40,6 +50,9 @@ pub struct RecordChoice {
 
 /// Most frames that a field may keep: eight fingers of four fields then hold at most 256 pictures, some 60 MB.
 const KEYFRAMES_MOST: u32 = 8;
+
+/// From every frame of a quick camera to one a minute.
+const MEASURE_EVERY_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 
 pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigError> {
     let here = Here { path, text, folder: path.parent().unwrap_or(Path::new("")) };
@@ -58,12 +71,14 @@ pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigErro
     }
     let mut runtime = raw.runtime;
     runtime.library = here.absolute(&runtime.library);
+    let measure = here.measure(raw.measure, &runtime)?;
     let resolved = Resolved {
         path: path.to_owned(),
         sha256: crate::digest::sha256(text.as_bytes()),
         source,
         bundle: here.absolute(&raw.model.bundle),
         runtime,
+        measure,
         gate: raw.gate,
         pool: raw.pool,
         exam: raw.exam,
@@ -127,6 +142,23 @@ impl Here<'_> {
                 Ok(SourceChoice::Replay { path, settings })
             }
         }
+    }
+
+    fn measure(
+        &self,
+        measure: Option<raw::Measure>,
+        runtime: &infer::Settings,
+    ) -> Result<Option<MeasureChoice>, ConfigError> {
+        let Some(measure) = measure else { return Ok(None) };
+        self.check("measure.limits", measure.limits.check())?;
+        if !(MEASURE_EVERY_MS).contains(&measure.every_ms) {
+            let (least, most) = (MEASURE_EVERY_MS.start(), MEASURE_EVERY_MS.end());
+            return Err(self.wrong("measure.every_ms", format!("is {}: it must be {least} to {most}", measure.every_ms)));
+        }
+        let runtime = infer::Settings { threads: measure.threads, ..runtime.clone() };
+        self.check("measure", runtime.check())?;
+        let (bundle, every) = (self.absolute(&measure.bundle), Duration::from_millis(measure.every_ms));
+        Ok(Some(MeasureChoice { bundle, every, runtime, limits: measure.limits }))
     }
 
     fn record(&self, record: Option<raw::Record>) -> Result<Option<RecordChoice>, ConfigError> {

@@ -1,14 +1,16 @@
 //! Puts the reading parts together, the same for the service, a replay and a one-shot read.
 
 use crate::aggregate;
-use crate::bundle::{Bundle, InputSpec};
+use crate::bundle::{Bundle, InputSpec, LocateBundle};
 use crate::capture::{self, CaptureError, CaptureErrorKind, Source};
-use crate::config::{Resolved, SourceChoice};
+use crate::config::{MeasureChoice, Resolved, SourceChoice};
 use crate::decode::Decoder;
 use crate::failure::{Failure, OrFail, Status};
-use crate::infer::{self, Classifier, InferError, Runtime};
+use crate::infer::{self, Classifier, InferError, Locator, Runtime};
+use crate::pipeline::Loops;
+use crate::pipeline::measure::{Chooser, Measurer};
 use crate::pipeline::prepare::Step;
-use crate::preprocess::Preparer;
+use crate::preprocess::{FieldPreparer, Preparer};
 use crate::quality::{self, Demands, Gate};
 use crate::report::{ModelWords, Provenance, RuntimeWords, SourceWords};
 use crate::scale::Scale;
@@ -50,6 +52,16 @@ pub fn reading(
     .or_fail(Status::Config)?;
     let (model, runtime) = classifier.words();
     Ok(Reading { step, classifier, terms, input: bundle.input, model, runtime })
+}
+
+/// Loads the bundle that locates loops, runs its golden pair, and warms it; `None` where none is configured.
+pub fn loops(choice: Option<&MeasureChoice>) -> Result<Option<Loops>, Failure> {
+    let Some(choice) = choice else { return Ok(None) };
+    let bundle = LocateBundle::load(&choice.bundle).or_fail(Status::Config)?;
+    let library = Runtime::load(&choice.runtime.library).map_err(infer_failure)?;
+    let locator = Locator::open(&library, &bundle, &choice.runtime).map_err(infer_failure)?;
+    let chooser = Chooser::new(FieldPreparer::new(&bundle.input), choice.every);
+    Ok(Some(Loops { chooser, measurer: Measurer::new(locator, choice.limits.clone()) }))
 }
 
 /// A missing library or provider is something the machine lacks; the rest is a bundle that is wrong.
@@ -97,11 +109,17 @@ pub fn capture_failure(error: CaptureError) -> Failure {
 }
 
 /// What every exam's record says of how its results came about.
-pub fn provenance(config: Option<&Resolved>, reading: &Reading, source: SourceWords) -> Provenance {
+pub fn provenance(
+    config: Option<&Resolved>,
+    reading: &Reading,
+    loops: Option<&Loops>,
+    source: SourceWords,
+) -> Provenance {
     Provenance {
         software: concat!("hairpin ", env!("CARGO_PKG_VERSION")).to_owned(),
         config_sha256: config.map(|c| c.sha256.clone()).unwrap_or_default(),
         model: reading.model.clone(),
+        locator: loops.map(|loops| loops.measurer.locator().words().clone()),
         runtime: reading.runtime.clone(),
         source,
     }

@@ -62,7 +62,8 @@ impl Service {
 
         let info = source.info();
         let live = info.live;
-        let provenance = assemble::provenance(Some(&config), &reading, info.words.clone());
+        let loops = assemble::loops(config.measure.as_ref())?;
+        let provenance = assemble::provenance(Some(&config), &reading, loops.as_ref(), info.words.clone());
         let bus = Bus::new(RING, first_present(&reading));
         let board = Board::default();
         let desk = Desk::new(desk::Settings {
@@ -96,6 +97,7 @@ impl Service {
             reopen: live.then(|| opener(config.source.clone())),
             step,
             classifier,
+            loops,
             desk,
             commands,
             faults: output_faults,
@@ -203,6 +205,7 @@ fn first_present(reading: &Reading) -> Present {
         finger: None,
         field: None,
         quality: None,
+        measured: None,
         pooling: None,
         pooled_frames: 0,
         limits: None,

@@ -230,6 +230,7 @@ pub(crate) mod tests {
             finger: None,
             field: None,
             quality: None,
+            measured: None,
             pooling: None,
             pooled_frames: 0,
             limits: None,

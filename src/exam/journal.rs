@@ -78,6 +78,7 @@ impl Recovered {
             Event::Finding(_)
             | Event::Source(_)
             | Event::Quality(_)
+            | Event::Measured(_)
             | Event::Fault(_)
             | Event::Missed { .. }
             | Event::State(_) => {}

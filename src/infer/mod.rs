@@ -2,17 +2,21 @@
 //! not at all.
 
 mod elf;
+mod locator;
+mod maps;
 mod onnx;
 mod providers;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use onnx::{Bound, Making, Model, Port, Refusal};
 
+pub use locator::Locator;
+pub use maps::{Maps, Plane, sigmoid};
 pub use onnx::Runtime;
 pub use providers::{OnMissing, Provider, Settings};
-pub use verify::{Check, ProviderReport, probe, verify};
+pub use verify::{Check, ProviderReport, probe, verify, verify_locator};
 
 use crate::bundle::{Bundle, BundleError, Golden, Seen};
 use crate::preprocess::{PrepareError, Preparer, Tensor};
@@ -89,8 +93,8 @@ impl Classifier {
         golden: &Golden,
     ) -> Result<(Self, Tensor), InferError> {
         let bytes = bundle.model_bytes()?;
-        let Able { provider, model, passed_over } = first_able(runtime, bundle, &bytes, settings)?;
-        let nodes: Vec<String> = model.nodes.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let Able { provider, model, passed_over } = first_able(runtime, &bundle.dir, &bundle.model, &bytes, settings)?;
+        let nodes = open_nodes(&model);
         let bound = bind(bundle, model)?;
         let input = prepared(bundle, golden)?;
         let classifier = Self {
@@ -107,7 +111,7 @@ impl Classifier {
                 version: runtime.version.clone(),
                 sha256: runtime.sha256.clone(),
                 providers_asked: settings.providers.iter().map(|p| p.as_str().to_owned()).collect(),
-                provider_running: format!("{provider} ({} nodes)", nodes.join(", ")),
+                provider_running: format!("{provider} ({nodes})"),
                 threads: settings.threads,
             },
         };
@@ -184,7 +188,20 @@ struct Able {
     passed_over: Vec<(Provider, String)>,
 }
 
-fn first_able(runtime: &Runtime, bundle: &Bundle, bytes: &[u8], settings: &Settings) -> Result<Able, InferError> {
+/// How many nodes each provider runs, in words.
+fn open_nodes(model: &Model) -> String {
+    let nodes: Vec<String> = model.nodes.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    format!("{} nodes", nodes.join(", "))
+}
+
+/// `file` is the model's in the bundle `dir`, and `bytes` what it holds.
+fn first_able(
+    runtime: &Runtime,
+    dir: &Path,
+    file: &str,
+    bytes: &[u8],
+    settings: &Settings,
+) -> Result<Able, InferError> {
     let unable = |(provider, message)| InferError::Provider { provider, library: runtime.path.clone(), message };
     let mut passed_over = Vec::new();
     for &provider in &settings.providers {
@@ -192,8 +209,8 @@ fn first_able(runtime: &Runtime, bundle: &Bundle, bytes: &[u8], settings: &Setti
         match Model::open(runtime, bytes, making) {
             Ok(model) => return Ok(Able { provider, model, passed_over }),
             Err(Refusal::Model(message)) => {
-                let message = format!("{}: {message}", bundle.model);
-                return Err(InferError::Model { dir: bundle.dir.clone(), message });
+                let message = format!("{file}: {message}");
+                return Err(InferError::Model { dir: dir.to_owned(), message });
             }
             Err(Refusal::Provider(message)) if settings.on_missing == OnMissing::Refuse => {
                 return Err(unable((provider, message)));

@@ -255,10 +255,6 @@ impl Bound {
         (input, input_shape): (&str, &[usize]),
         (output, output_shape): (&str, &[usize]),
     ) -> Result<Self, String> {
-        let zeros = |shape: &[usize]| {
-            let samples = vec![0f32; shape.iter().product()];
-            Tensor::from_array((shape.to_vec(), samples)).map_err(|e| first_line(e.message()))
-        };
         let name = |name: &str| CString::new(name).map_err(|e| e.to_string());
         Ok(Self {
             model,
@@ -267,6 +263,12 @@ impl Bound {
             input_name: name(input)?,
             output_name: name(output)?,
         })
+    }
+
+    /// Memory for other shapes, where the model leaves them open.
+    pub(super) fn rebind(&mut self, input_shape: &[usize], output_shape: &[usize]) -> Result<(), String> {
+        (self.input, self.output) = (zeros(input_shape)?, zeros(output_shape)?);
+        Ok(())
     }
 
     /// `input` is as long as the shape given at binding; the result as long as that of the output.
@@ -298,6 +300,11 @@ impl Bound {
         unsafe { ort::Error::result_from_status(status) }.map_err(|e| first_line(e.message()))?;
         Ok(self.output.extract_tensor().1)
     }
+}
+
+fn zeros(shape: &[usize]) -> Result<Tensor<f32>, String> {
+    let samples = vec![0f32; shape.iter().product()];
+    Tensor::from_array((shape.to_vec(), samples)).map_err(|e| first_line(e.message()))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::onnx::{Canceler, Making, Model, Refusal, Runtime};
-use super::{Classifier, InferError, Provider, Settings};
-use crate::bundle::{Bundle, BundleError};
+use super::{Classifier, InferError, Locator, Provider, Settings};
+use crate::bundle::{Bundle, BundleError, LocateBundle};
 
 /// One step of a verification. A failed step ends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,21 @@ pub fn verify(runtime: &Runtime, dir: &Path, settings: &Settings) -> Vec<Check> 
     });
     step("golden", proven);
     checks
+}
+
+/// The same for a bundle that locates loops.
+pub fn verify_locator(runtime: &Runtime, dir: &Path, settings: &Settings) -> Vec<Check> {
+    let bundle = match LocateBundle::load(dir) {
+        Ok(bundle) => bundle,
+        Err(error) => return vec![Check { step: "manifest and files", outcome: Err(error.to_string()) }],
+    };
+    let id = format!("{} {}, {} files, each with its digest", bundle.id.name, bundle.id.version, bundle.files.len());
+    let opened = Locator::open(runtime, &bundle, settings);
+    let running = opened.map(|locator| format!("golden maps agree; {}", locator.words().provider_running));
+    vec![
+        Check { step: "manifest and files", outcome: Ok(id) },
+        Check { step: "session and golden", outcome: running.map_err(|e| e.to_string()) },
+    ]
 }
 
 /// What one provider would do with a model.

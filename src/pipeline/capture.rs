@@ -242,6 +242,7 @@ mod tests {
                 Item::Passed(Tiding::Lost(_, fault)) => format!("lost: {}", fault.message),
                 Item::Passed(Tiding::Fault(fault)) => format!("fault: {}", fault.message),
                 Item::Passed(Tiding::Frame(_)) => "ended".to_owned(),
+                Item::Passed(Tiding::Measured { .. } | Tiding::NotMeasured(_)) => "measured".to_owned(),
             });
         }
         told

@@ -16,22 +16,33 @@ impl Beat {
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// There is no such thread: nothing is to be waited for.
+    pub fn rest(&self) {
+        self.0.store(RESTING, Ordering::Relaxed);
+    }
 }
+
+/// A beat that never moves and is not missed; no thread turns so often.
+const RESTING: u64 = u64::MAX;
 
 /// One for each data thread.
 #[derive(Clone, Debug, Default)]
 pub struct Beats {
     pub capture: Beat,
     pub prepare: Beat,
+    /// Of a thread that need not be there.
+    pub measure: Beat,
     pub read: Beat,
     pub exam: Beat,
 }
 
 impl Beats {
-    pub fn counts(&self) -> [(&'static str, u64); 4] {
+    pub fn counts(&self) -> [(&'static str, u64); 5] {
         [
             ("capture", self.capture.count()),
             ("prepare", self.prepare.count()),
+            ("measure", self.measure.count()),
             ("read", self.read.count()),
             ("exam", self.exam.count()),
         ]
@@ -42,7 +53,7 @@ impl Beats {
 #[derive(Debug)]
 pub struct Progress {
     beats: Beats,
-    last: [(&'static str, u64); 4],
+    last: [(&'static str, u64); 5],
 }
 
 impl Progress {
@@ -54,7 +65,7 @@ impl Progress {
     /// The threads that have not moved since the look before; empty when all is well.
     pub fn stuck(&mut self) -> Vec<&'static str> {
         let now = self.beats.counts();
-        let stuck = now.iter().zip(&self.last).filter(|(now, last)| now.1 == last.1).map(|(now, _)| now.0).collect();
+        let stuck = now.iter().zip(&self.last).filter(|(now, last)| now.1 == last.1 && now.1 != RESTING).map(|(now, _)| now.0).collect();
         self.last = now;
         stuck
     }
@@ -67,6 +78,7 @@ mod tests {
     #[test]
     fn one_still_thread_is_named() {
         let beats = Beats::default();
+        beats.measure.rest();
         let mut progress = Progress::new(beats.clone());
         beats.capture.tick();
         beats.prepare.tick();

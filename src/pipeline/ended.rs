@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::frame::{FrameId, RawFrame};
+use crate::measured::Measured;
 use crate::outcome::{Damage, Quality, RejectReason, Tally, View};
 use crate::report::{Fault, SourceWords};
 use crate::time::Stamp;
@@ -11,6 +12,10 @@ use crate::time::Stamp;
 #[derive(Debug)]
 pub enum Tiding {
     Frame(Ended),
+    /// The loops of a live frame, which may have gone by some time ago.
+    Measured { frame: FrameId, at: Stamp, measured: Box<Measured> },
+    /// The locating network refused a frame.
+    NotMeasured(String),
     /// The source is open, for the first time or again.
     Opened(SourceWords),
     /// The source is gone; it may come back.
@@ -49,6 +54,8 @@ pub struct Scored {
     pub logits: Vec<f32>,
     pub probs: Vec<f32>,
     pub out_of_cohort: bool,
+    /// Where the reading waited for it.
+    pub measured: Option<Box<Measured>>,
     /// Equal for copies of the same picture.
     pub fingerprint: u64,
     pub spent: Spent,

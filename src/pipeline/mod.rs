@@ -6,6 +6,7 @@ pub mod counters;
 pub mod desk;
 pub mod ended;
 pub mod gauges;
+pub mod measure;
 pub mod prepare;
 mod queue;
 pub mod read;
@@ -21,6 +22,7 @@ use self::capture::{Capture, Opener};
 use self::counters::Beats;
 use self::desk::Desk;
 use self::gauges::{Board, Depth};
+use self::measure::{Chooser, Measure, Measurer};
 use self::prepare::{Prepare, Step};
 use self::queue::{Policy, mailbox};
 use self::read::Read;
@@ -52,12 +54,20 @@ pub struct Parts {
     pub reopen: Option<Opener>,
     pub step: Step,
     pub classifier: Classifier,
+    /// Absent where no loops are measured.
+    pub loops: Option<Loops>,
     pub desk: Desk,
     pub commands: Receiver<Request>,
     /// Of outputs that failed after they had opened.
     pub faults: Receiver<Fault>,
     pub board: Board,
     pub wanted: Wanted,
+}
+
+/// What measures the loops of some of the frames.
+pub struct Loops {
+    pub chooser: Chooser,
+    pub measurer: Measurer,
 }
 
 pub struct Running {
@@ -79,9 +89,9 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result
     Ok((name, std::thread::Builder::new().name(name.to_owned()).spawn(work)?))
 }
 
-/// Starts the four data threads.
+/// Starts the data threads.
 pub fn start(parts: Parts) -> io::Result<Running> {
-    let Parts { source, reopen, step, classifier, desk, commands, faults, board, wanted } = parts;
+    let Parts { source, reopen, mut step, classifier, loops, desk, commands, faults, board, wanted } = parts;
     let (policy, depth) =
         if source.info().live { (Policy::DropOldest, DEPTH_LIVE) } else { (Policy::Block, DEPTH_REPLAY) };
     let (stop, beats) = (Stop::new(), Beats::default());
@@ -96,6 +106,15 @@ pub fn start(parts: Parts) -> io::Result<Running> {
         Depth { name: "commands", capacity: COMMANDS, depth: len_of(commands.clone()) },
     ];
 
+    let live = source.info().live;
+    let measure = loops.map(|Loops { mut chooser, measurer }| {
+        let (input, spares) = chooser.connect(!live);
+        step.measure_with(chooser);
+        Measure { input, out: findings_out.clone(), spares, beat: beats.measure.clone(), measurer }
+    });
+    if measure.is_none() {
+        beats.measure.rest();
+    }
     let capture =
         Capture { out: raw_out, stop: stop.clone(), beat: beats.capture.clone(), reopen, wanted: wanted.clone() };
     let prepare = Prepare { input: raw_in, out: ready_out, beat: beats.prepare.clone(), step, spares: spares_in };
@@ -103,10 +122,12 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let exam_beat = beats.exam.clone();
     // From the end to the beginning: nobody sends before there is somebody to take it.
     let exam = spawn("exam", move || desk.run(&findings_in, commands, faults, &exam_beat, &board, &wanted))?;
+    let measure = measure.map(|measure| spawn("measure", move || measure.run())).transpose()?;
     let read = spawn("read", move || read.run())?;
     let prepare = spawn("prepare", move || prepare.run())?;
     let capture = spawn("capture", move || capture.run(source))?;
-    Ok(Running { stop, beats, depths, threads: vec![capture, prepare, read, exam] })
+    let threads = [Some(capture), Some(prepare), measure, Some(read), Some(exam)];
+    Ok(Running { stop, beats, depths, threads: threads.into_iter().flatten().collect() })
 }
 
 fn len_of<T: Send + 'static>(channel: Receiver<T>) -> Box<dyn Fn() -> usize + Send + Sync> {

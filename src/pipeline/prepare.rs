@@ -4,14 +4,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver as Spares;
+use crossbeam_channel::Receiver as Channel;
 
 use super::capture::Captured;
 use super::counters::Beat;
 use super::ended::{End, Ended, Spent, Tiding, timed};
+use super::measure::Chooser;
 use super::queue::{Closed, Frame, Item, Popped, Receiver, Sender};
 use crate::decode::{Decoded, Decoder};
 use crate::frame::{Image, RawFrame};
+use crate::measured::Measured;
 use crate::outcome::{Quality, View};
 use crate::preprocess::{Preparer, Tensor};
 use crate::quality::{self, Gate, Judged};
@@ -27,6 +29,8 @@ pub struct Prepared {
     pub quality: Quality,
     pub view: View,
     pub fingerprint: u64,
+    /// Its loops, when they are waited for.
+    pub measured: Option<Channel<Measured>>,
     pub tolerated: bool,
     pub lost_before: u64,
     pub spent: Spent,
@@ -44,7 +48,7 @@ pub struct Prepare {
     pub beat: Beat,
     pub step: Step,
     /// Tensors that come back from the read thread to be filled again.
-    pub spares: Spares<Tensor>,
+    pub spares: Channel<Tensor>,
 }
 
 impl Prepare {
@@ -97,6 +101,7 @@ pub struct Step {
     gate: Gate,
     preparer: Preparer,
     scale: Option<Scale>,
+    chooser: Option<Chooser>,
     new_gate: GateHandle,
     pixels: Vec<u8>,
     spare: Option<Tensor>,
@@ -104,7 +109,13 @@ pub struct Step {
 
 impl Step {
     pub fn new(decoder: Decoder, gate: Gate, preparer: Preparer, scale: Option<Scale>) -> Self {
-        Self { decoder, gate, preparer, scale, new_gate: GateHandle::default(), pixels: Vec::new(), spare: None }
+        let (new_gate, pixels) = (GateHandle::default(), Vec::new());
+        Self { decoder, gate, preparer, scale, chooser: None, new_gate, pixels, spare: None }
+    }
+
+    /// Has some of the frames measured, too.
+    pub(super) fn measure_with(&mut self, chooser: Chooser) {
+        self.chooser = Some(chooser);
     }
 
     /// Where new settings of the gate can be put from another thread.
@@ -148,13 +159,17 @@ impl Step {
         let done = self.preparer.prepare(&accepted, self.scale.as_ref(), &mut tensor);
         spent.preprocess = start.elapsed();
         let (quality, view) = (*accepted.quality(), accepted.view());
-        self.keep(accepted.into_image());
+        let image = accepted.into_image();
         if let Err(error) = done {
+            self.keep(image);
             self.spare = Some(tensor);
             return Err(ended(End::Failed(error.to_string()), tolerated));
         }
+        let chooser = self.chooser.as_mut();
+        let measured = chooser.and_then(|chooser| chooser.consider(raw.id, raw.at, &image, self.scale.as_ref()));
+        self.keep(image);
         let fingerprint = fingerprint(&raw);
-        Ok(Prepared { raw, tensor, quality, view, fingerprint, tolerated, lost_before, spent })
+        Ok(Prepared { raw, tensor, quality, view, fingerprint, measured, tolerated, lost_before, spent })
     }
 
     fn keep(&mut self, image: Image) {

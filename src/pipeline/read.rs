@@ -55,6 +55,8 @@ pub fn read(classifier: &mut Classifier, prepared: Prepared, scores: &mut Scores
                 logits: scores.logits.clone(),
                 probs: scores.probs.clone(),
                 out_of_cohort: scores.out_of_cohort,
+                // An error means that it could not be measured, which the measure thread has told.
+                measured: prepared.measured.as_ref().and_then(|loops| loops.recv().ok()).map(Box::new),
                 fingerprint: prepared.fingerprint,
                 spent,
             })))

@@ -1,9 +1,11 @@
 //! From an accepted picture to the model's input: resampled, cut into tiles and normalised exactly as the
 //! bundle's manifest says. Pure but for its buffers, which are kept from frame to frame.
 
+mod field;
 mod geometry;
 mod resample;
 
+pub use field::{Field, FieldPreparer};
 pub use geometry::{MAX_SAMPLES, MAX_TILES};
 
 use crate::bundle::{Channels, InputSpec};
@@ -41,6 +43,8 @@ pub enum PrepareError {
     NoScale,
     #[error("the picture makes {tiles} tiles of the model's size, at most {most} are read: show a smaller part")]
     TooManyTiles { tiles: u64, most: u64 },
+    #[error("the field makes {samples} samples of the model's scale, at most {most} are read: show a smaller part")]
+    TooLarge { samples: u64, most: u64 },
     #[error("expected a full picture of {size}, found {bytes} bytes")]
     NotFull { size: Size, bytes: usize },
 }

@@ -167,6 +167,7 @@ impl Durability {
             Event::Source(_)
             | Event::Quality(_)
             | Event::Finding(_)
+            | Event::Measured(_)
             | Event::Fault(_)
             | Event::Missed { .. }
             | Event::State(_) => Self::Written,

@@ -140,6 +140,7 @@ impl Named {
             | Event::Source(_)
             | Event::Quality(_)
             | Event::Finding(_)
+            | Event::Measured(_)
             | Event::Fault(_)
             | Event::Missed { .. }
             | Event::State(_) => Ok(()),

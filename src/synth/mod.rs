@@ -6,6 +6,7 @@ pub mod canvas;
 pub mod cohort;
 pub mod edge;
 pub mod exam;
+pub mod label;
 pub mod loops;
 pub mod marker;
 pub mod noise;

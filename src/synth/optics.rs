@@ -1,12 +1,14 @@
 //! Lens, light and oil: what lies between the scene and the sensor. Each fault can be set alone, so that a
 //! test can show the gate one trouble at a time.
 
+use serde::{Deserialize, Serialize};
+
 use super::canvas::{Canvas, Tile};
 use super::render::View;
 use super::rng::Rng;
 use super::scene::{Glint, Scene};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Optics {
     /// Strength of the scene's own highlights; 0 for none.
     pub glints: f32,

@@ -158,7 +158,7 @@ impl Pathology {
         let mut finger = Self::early(rng);
         finger.density = rng.within(3.6, 6.2);
         finger.giants = rng.within(1.6, 4.0);
-        finger.giant_um = (53.0, rng.within(75.0, 120.0));
+        finger.giant_um = (53.0, rng.within(75.0, 140.0));
         finger.abnormal = rng.within(0.0, 0.3);
         finger.haemorrhages = rng.within(0.3, 2.5);
         finger.gaps = rng.within(0.1, 0.6);

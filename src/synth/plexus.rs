@@ -56,6 +56,6 @@ fn wander(scene: &mut Scene, rng: &mut Rng, venule: Venule) {
         }
     }
     if stroke.points.len() > 2 {
-        scene.vessels.push(Vessel::new(stroke, venule.density, venule.pigment, venule.softness));
+        scene.vessels.push(Vessel::new(stroke, None, venule.density, venule.pigment, venule.softness));
     }
 }

@@ -32,6 +32,12 @@ impl View {
         [self.size.width as f32 / 2.0 + du * cos + dv * sin, self.size.height as f32 / 2.0 + du * sin - dv * cos]
     }
 
+    /// A direction of the scene as one of the picture; both are unit vectors.
+    pub fn direction(&self, [du, dv]: [f32; 2]) -> [f32; 2] {
+        let (sin, cos) = self.turned.sin_cos();
+        [du * cos + dv * sin, du * sin - dv * cos]
+    }
+
     /// Whether a place lies inside the picture, `margin` pixels from its borders.
     pub fn holds(&self, at: [f32; 2], margin: f32) -> bool {
         let [x, y] = self.to_picture(at);
@@ -61,7 +67,7 @@ pub fn draw(scene: &Scene, view: &View) -> Canvas {
             canvas.absorb(&tile, vessel.density, vessel.pigment);
         }
     }
-    let rough = Noise::new(&mut Rng::new(scene.seed, "rough"), [14.0, 14.0]);
+    let rough = roughness(scene);
     for blot in &scene.blots {
         let far = (blot.at[0] - view.centre[0]).hypot(blot.at[1] - view.centre[1]);
         if far < reach + 2.5 * blot.radii[0].max(blot.radii[1]) {
@@ -73,8 +79,13 @@ pub fn draw(scene: &Scene, view: &View) -> Canvas {
     canvas
 }
 
+/// What makes the rims of a scene's blots uneven.
+pub(super) fn roughness(scene: &Scene) -> Noise {
+    Noise::new(&mut Rng::new(scene.seed, "rough"), [14.0, 14.0])
+}
+
 /// The vessel as a round tube: density falls from the axis to the wall as the chord does.
-fn stroke(vessel: &Vessel, view: &View, tile: &mut Tile) -> bool {
+pub(super) fn stroke(vessel: &Vessel, view: &View, tile: &mut Tile) -> bool {
     let points: Vec<[f32; 2]> = vessel.stroke.points.iter().map(|p| view.to_picture(*p)).collect();
     let softness = vessel.softness / view.um_per_px;
     let widest = vessel.stroke.widths.iter().copied().fold(0.0, f32::max) / view.um_per_px;
@@ -137,7 +148,7 @@ fn segment(tile: &mut Tile, a: End, b: End) {
     }
 }
 
-fn stain(blot: &Blot, rough: &Noise, view: &View, tile: &mut Tile) {
+pub(super) fn stain(blot: &Blot, rough: &Noise, view: &View, tile: &mut Tile) {
     let [cx, cy] = view.to_picture(blot.at);
     let reach = 2.2 * blot.radii[0].max(blot.radii[1]) / view.um_per_px + 1.0;
     let (left, top) = ((cx - reach).floor(), (cy - reach).floor());

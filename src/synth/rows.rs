@@ -20,6 +20,10 @@ pub struct Build {
     fade: f32,
     rows: u32,
     row_gap: f32,
+    /// How far tips of the proximal rows stray from their row, as a share of the gap between rows.
+    row_scatter: f32,
+    /// Share of distal loops that stand back from the others.
+    second_tier: f32,
     row_fade: f32,
     row_softness: f32,
     softness: f32,
@@ -31,21 +35,23 @@ impl Build {
         Self {
             pathology: pathology.clone(),
             // Measured on real frames: loops stand out by an optical density of 0.1 to 0.5 in green.
-            density: rng.log_within(0.14, 0.5),
+            density: rng.log_within(0.12, 0.5),
             variation: rng.within(0.12, 0.45),
             pigment: [rng.within(0.14, 0.42), 1.0, rng.within(0.6, 1.0)],
             tilt: rng.normal() * 0.18,
             jitter: rng.within(0.03, 0.2),
             wriggle: rng.within(0.3, 4.5),
             length: rng.within(110.0, 320.0),
-            gap: rng.within(11.0, 24.0),
-            width: rng.within(7.0, 12.0),
+            gap: rng.within(11.0, 32.0),
+            width: rng.within(8.0, 13.0),
             fade: rng.within(0.35, 1.1),
             rows: rng.count(4, 14),
-            row_gap: rng.within(110.0, 230.0),
+            row_gap: rng.within(90.0, 230.0),
+            row_scatter: rng.within(0.06, 0.5),
+            second_tier: if rng.chance(0.4) { rng.within(0.12, 0.45) } else { 0.08 },
             row_fade: rng.within(0.8, 1.0),
             row_softness: rng.within(0.0, 3.0),
-            softness: rng.within(0.0, 2.0),
+            softness: if rng.chance(0.3) { rng.within(2.0, 6.5) } else { rng.within(0.0, 2.0) },
             height_scatter: rng.within(4.0, 26.0),
         }
     }
@@ -76,7 +82,7 @@ pub fn add_distal(scene: &mut Scene, build: &Build, rng: &mut Rng) {
         if gaps.iter().any(|(centre, half)| (u - centre).abs() < *half) {
             continue;
         }
-        let back = if rng.chance(0.1) { rng.within(20.0, 70.0) } else { 0.0 };
+        let back = if rng.chance(build.second_tier) { rng.within(20.0, 130.0) } else { 0.0 };
         let v = rng.normal() * build.height_scatter * (1.0 + sick.disorder) - back;
         add_loop(scene, build, rng, Placed { u, v, row: 0, class, shape });
     }
@@ -94,7 +100,7 @@ pub fn add_proximal(scene: &mut Scene, build: &Build, rng: &mut Rng) {
         let shortening = 0.9f32.powi(row as i32);
         while u < HALF_LENGTH {
             u += 1000.0 / density * (1.0 + rng.normal() * 0.35).max(0.25);
-            let v = -(row as f32) * build.row_gap * rng.within(0.92, 1.08) + rng.normal() * build.height_scatter * 2.2;
+            let v = -(row as f32) * build.row_gap * rng.within(0.92, 1.08) + rng.normal() * build.row_scatter * build.row_gap;
             let mut shape = slim(build, rng);
             shape.length *= shortening * rng.within(0.35, 1.0);
             if build.pathology.ectatic > 0.2 && rng.chance(build.pathology.ectatic) {
@@ -121,7 +127,7 @@ fn add_loop(scene: &mut Scene, build: &Build, rng: &mut Rng, placed: Placed) {
     }
     let softness = build.softness
         + build.row_softness * row as f32 * 0.7
-        + if wide { rng.log_within(1.0, 9.0) * shape.apical / 50.0 } else { 0.0 };
+        + if wide { rng.log_within(1.0, 16.0) * shape.apical / 50.0 } else { 0.0 };
     let mut pigment = build.pigment;
     // Slow, spent blood in a wide loop looks purple.
     if wide && rng.chance(0.5) {
@@ -134,13 +140,32 @@ fn add_loop(scene: &mut Scene, build: &Build, rng: &mut Rng, placed: Placed) {
     };
     fade_limbs(rng, &mut strokes[0]);
     let (sin, cos) = lean.sin_cos();
+    if wide && row == 0 && rng.chance(if class == Class::Giant { 0.3 } else { 0.1 }) {
+        add_cap(scene, rng, apex, [-sin, cos], shape.apical);
+    }
     for mut stroke in strokes {
         for p in &mut stroke.points {
             *p = [apex[0] + p[0] * cos - p[1] * sin, apex[1] + p[0] * sin + p[1] * cos];
         }
-        scene.vessels.push(Vessel::new(stroke, density, pigment, softness));
+        scene.vessels.push(Vessel::new(stroke, Some(row), density, pigment, softness));
     }
-    scene.loops.push(Loop { apex, apical_um: shape.apical, class, row, density });
+    scene.loops.push(Loop { apex, lean, apical_um: shape.apical, class, row, density, softness });
+}
+
+/// Blood that has left a wide loop at its tip: a purple cap upon it.
+fn add_cap(scene: &mut Scene, rng: &mut Rng, apex: [f32; 2], toward: [f32; 2], apical: f32) {
+    let ahead = apical * rng.within(0.2, 0.7);
+    let radius = apical * rng.within(0.4, 0.75);
+    scene.blots.push(Blot {
+        at: [apex[0] + ahead * toward[0], apex[1] + ahead * toward[1]],
+        radii: [radius, radius * rng.within(0.5, 0.9)],
+        angle: (-toward[0]).atan2(toward[1]),
+        density: rng.within(0.12, 0.5),
+        pigment: [rng.within(0.5, 0.9), 1.0, rng.within(0.45, 0.8)],
+        flatness: rng.within(1.0, 2.5),
+        roughness: rng.within(0.05, 0.4),
+        haemorrhage: true,
+    });
 }
 
 /// Dots or a cap of old blood just beyond a loop of the distal row.
@@ -201,6 +226,9 @@ fn distal_shape(build: &Build, rng: &mut Rng) -> (Class, Shape) {
         widen(&mut shape, apical, rng);
         shape.gap = apical * rng.within(0.25, 1.1);
         shape.fade = rng.within(0.6, 1.4);
+        if rng.chance(0.5) {
+            globular(&mut shape, rng);
+        }
         return (Class::Giant, shape);
     }
     if rng.chance(sick.abnormal) {
@@ -225,6 +253,13 @@ fn distal_shape(build: &Build, rng: &mut Rng) -> (Class, Shape) {
         return (Class::Crossing, shape);
     }
     (Class::Hairpin, shape)
+}
+
+/// A head alone: short limbs close together, that dive within a width or two. Many giants of real frames look so.
+fn globular(shape: &mut Shape, rng: &mut Rng) {
+    shape.gap = shape.apical * rng.within(0.2, 0.6);
+    shape.length = shape.apical * rng.within(1.2, 2.2);
+    shape.fade = rng.within(0.35, 0.9);
 }
 
 /// In some loops one limb, or all but the head, is hidden.

@@ -18,6 +18,8 @@ pub type Pigment = [f32; 3];
 #[derive(Clone, Debug)]
 pub struct Vessel {
     pub stroke: Stroke,
+    /// Of the loop that it belongs to, 0 being the distal row; `None` for the plexus behind the loops, and for fibres.
+    pub row: Option<u32>,
     pub density: f32,
     pub pigment: Pigment,
     /// How far its own edge is washed out by the skin above it, in um.
@@ -29,11 +31,15 @@ pub struct Vessel {
 #[derive(Clone, Debug)]
 pub struct Loop {
     pub apex: [f32; 2],
+    /// Which way its tip points: radians from v towards -u.
+    pub lean: f32,
     pub apical_um: f32,
     pub class: Class,
     /// 0 is the distal row.
     pub row: u32,
     pub density: f32,
+    /// How far its edge is washed out by the skin above it, in um.
+    pub softness: f32,
 }
 
 /// A blot of pigment: bleeding, debris, dirt.
@@ -84,13 +90,14 @@ impl Scene {
         rows::add_proximal(&mut scene, &build, &mut Rng::new(seed, "proximal rows"));
         plexus::add(&mut scene, &build, &mut Rng::new(seed, "plexus"));
         super::surface::add_debris(&mut scene, &mut Rng::new(seed, "debris"));
+        super::surface::add_fibres(&mut scene, &mut Rng::new(seed, "fibres"));
         super::surface::add_glints(&mut scene, &mut Rng::new(seed, "glints"));
         scene
     }
 }
 
 impl Vessel {
-    pub fn new(stroke: Stroke, density: f32, pigment: Pigment, softness: f32) -> Self {
+    pub fn new(stroke: Stroke, row: Option<u32>, density: f32, pigment: Pigment, softness: f32) -> Self {
         let reach = stroke.widths.iter().copied().fold(0.0, f32::max) / 2.0 + 3.0 * softness;
         let mut bounds = [[f32::MAX; 2], [f32::MIN; 2]];
         for p in &stroke.points {
@@ -99,6 +106,6 @@ impl Vessel {
                 bounds[1][axis] = bounds[1][axis].max(p[axis] + reach);
             }
         }
-        Self { stroke, density, pigment, softness, bounds }
+        Self { stroke, row, density, pigment, softness, bounds }
     }
 }

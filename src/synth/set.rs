@@ -1,4 +1,5 @@
-//! Writes a set of pictures with their truth: `frames/*.jpg` and one line a picture in `truth.jsonl`.
+//! Writes a set of pictures with their truth: `frames/*.jpg`, one line a picture in `truth.jsonl`, and `labels/*.png`
+//! where they are asked for.
 
 use std::fs;
 use std::io::Write;
@@ -7,9 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::camera::{Device, EncodeError, Encoder};
+use super::camera::{Device, EncodeError, Encoder, Shot};
 use super::cohort::{self, FingerScene, Subject};
+use super::label;
 use super::marker;
+use super::optics::Optics;
 use super::pathology::{Cohort, Disease};
 use super::rng::Rng;
 use super::truth::Truth;
@@ -26,6 +29,8 @@ pub struct Settings {
     pub um_per_px: Option<f32>,
     /// Draws square pictures of so many pixels instead of whole fields.
     pub tile: Option<u32>,
+    /// Writes what each pixel is, too: `labels/*.png`, whose bits are those of `label`.
+    pub labels: bool,
     pub threads: usize,
 }
 
@@ -39,6 +44,8 @@ pub struct Entry {
     pub field: u32,
     pub seed: u64,
     pub device: Device,
+    /// What lay between the nailfold and the sensor: how well a loop can be seen.
+    pub optics: Optics,
     pub truth: Truth,
 }
 
@@ -50,6 +57,8 @@ pub enum SetError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("cannot encode picture {number}: {source}")]
     Encode { number: u32, source: EncodeError },
+    #[error("cannot encode the labels of picture {number}: {source}")]
+    Labels { number: u32, source: label::LabelError },
     #[error("{0}")]
     Setting(String),
 }
@@ -94,8 +103,7 @@ impl Settings {
 /// Draws the picture `number`: its entry and its JPEG bytes.
 pub fn picture(settings: &Settings, number: u32) -> Result<(Entry, Vec<u8>), SetError> {
     let (mut entry, scene, view) = plan(settings, number);
-    let mut rng = Rng::new(entry.seed, "shot");
-    let shot = cohort::readable_shot(&entry.device, view.um_per_px, &mut rng);
+    let (shot, mut rng) = shot(&entry.device, view.um_per_px, entry.seed);
     let mut rgb = cohort::photograph(&scene.scene, &view, &shot, &mut rng);
     if rng.chance(0.06) {
         marker::burn(&mut rgb, view.size, &mut rng);
@@ -111,6 +119,12 @@ pub fn picture(settings: &Settings, number: u32) -> Result<(Entry, Vec<u8>), Set
     Ok((entry, jpeg))
 }
 
+/// The shot of a picture with this seed, and the chances that come after it.
+fn shot(device: &Device, um_per_px: f32, seed: u64) -> (Shot, Rng) {
+    let mut rng = Rng::new(seed, "shot");
+    (cohort::readable_shot(device, um_per_px, &mut rng), rng)
+}
+
 /// Everything about a picture that is known before it is drawn.
 pub fn plan(settings: &Settings, number: u32) -> (Entry, FingerScene, super::render::View) {
     let place = settings.place(number);
@@ -122,13 +136,15 @@ pub fn plan(settings: &Settings, number: u32) -> (Entry, FingerScene, super::ren
         None => reduced(subject.device.size, subject.device.um_per_px() / um_per_px),
     };
     let view = scene.view(place.field, place.fields, um_per_px, size);
+    let seed = cohort::mix(scene.seed, u64::from(place.field) + 100);
     let entry = Entry {
         file: format!("frames/s{:05}-{}-{}.jpg", place.subject, place.finger, place.field + 1),
         subject: format!("s{:05}", place.subject),
         disease: subject.disease,
         finger: place.finger,
         field: place.field + 1,
-        seed: cohort::mix(scene.seed, u64::from(place.field) + 100),
+        seed,
+        optics: shot(&subject.device, um_per_px, seed).0.optics,
         device: subject.device,
         truth: Truth::of(&scene.scene, &view),
     };
@@ -144,11 +160,15 @@ fn reduced(size: Size, factor: f32) -> Size {
 pub fn write(settings: &Settings, out: &Path, done: &(dyn Fn() + Sync)) -> Result<Vec<Entry>, SetError> {
     settings.check().map_err(SetError::Setting)?;
     let frames = out.join("frames");
+    let labels = out.join("labels");
     let list = out.join("truth.jsonl");
-    if list.exists() || frames.exists() {
+    if list.exists() || frames.exists() || labels.exists() {
         return Err(SetError::Exists(out.to_owned()));
     }
     fs::create_dir_all(&frames).map_err(io(&frames))?;
+    if settings.labels {
+        fs::create_dir_all(&labels).map_err(io(&labels))?;
+    }
     let next = AtomicU32::new(0);
     let failed = AtomicBool::new(false);
     let work = || {
@@ -161,6 +181,9 @@ pub fn write(settings: &Settings, out: &Path, done: &(dyn Fn() + Sync)) -> Resul
             let drawn = picture(settings, number).and_then(|(entry, jpeg)| {
                 let path = out.join(&entry.file);
                 fs::write(&path, jpeg).map_err(io(&path))?;
+                if settings.labels {
+                    write_labels(settings, number, &entry, out)?;
+                }
                 Ok(entry)
             });
             match drawn {
@@ -187,6 +210,14 @@ pub fn write(settings: &Settings, out: &Path, done: &(dyn Fn() + Sync)) -> Resul
     Ok(entries)
 }
 
+fn write_labels(settings: &Settings, number: u32, entry: &Entry, out: &Path) -> Result<(), SetError> {
+    let (_, scene, view) = plan(settings, number);
+    let png = label::png(&label::draw(&scene.scene, &view), view.size)
+        .map_err(|source| SetError::Labels { number, source })?;
+    let path = out.join(entry.file.replace("frames/", "labels/")).with_extension("png");
+    fs::write(&path, png).map_err(io(&path))
+}
+
 fn write_list(path: &Path, entries: &[Entry]) -> Result<(), SetError> {
     let mut text = Vec::new();
     for entry in entries {
@@ -208,7 +239,7 @@ mod tests {
     use crate::fast_track::{Category, Measures, Verdict, judge};
 
     fn settings(count: u32, subjects: u32) -> Settings {
-        Settings { count, subjects, seed: 11, cohort: Cohort::Mixed, um_per_px: Some(7.0), tile: None, threads: 2 }
+        Settings { count, subjects, seed: 11, cohort: Cohort::Mixed, um_per_px: Some(7.0), tile: None, labels: false, threads: 2 }
     }
 
     #[test]

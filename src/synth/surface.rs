@@ -1,7 +1,8 @@
 //! What lies upon the skin and the nail: debris, dirt, oil, highlights. None of it knows the disease.
 
+use super::loops::Stroke;
 use super::rng::Rng;
-use super::scene::{Blot, Glint, HALF_LENGTH, Scene};
+use super::scene::{Blot, Glint, HALF_LENGTH, Scene, Vessel};
 
 pub fn add_debris(scene: &mut Scene, rng: &mut Rng) {
     let brown = [rng.within(0.4, 0.9), rng.within(0.7, 1.1), rng.within(0.9, 1.4)];
@@ -33,6 +34,29 @@ pub fn add_debris(scene: &mut Scene, rng: &mut Rng) {
             roughness: 0.3,
             haemorrhage: false,
         });
+    }
+}
+
+/// Hairs and textile fibres: long, thin, dark, evenly wide, and wherever they fell.
+pub fn add_fibres(scene: &mut Scene, rng: &mut Rng) {
+    if !rng.chance(0.2) {
+        return;
+    }
+    for _ in 0..rng.count(1, 12) {
+        let mut at = anywhere(scene, rng);
+        let mut heading = rng.within(0.0, std::f32::consts::TAU);
+        let bend = rng.normal() * 0.06;
+        let width = rng.log_within(6.0, 30.0);
+        let mut stroke = Stroke { points: Vec::new(), widths: Vec::new(), shows: Vec::new() };
+        for _ in 0..rng.count(6, 50) {
+            stroke.points.push(at);
+            stroke.widths.push(width);
+            stroke.shows.push(1.0);
+            heading += bend + rng.normal() * 0.04;
+            at = [at[0] + 40.0 * heading.cos(), at[1] + 40.0 * heading.sin()];
+        }
+        let (density, softness) = (rng.within(0.1, 0.8), rng.within(0.0, 6.0));
+        scene.vessels.push(Vessel::new(stroke, None, density, [rng.within(0.7, 1.0), 1.0, 1.0], softness));
     }
 }
 

@@ -14,6 +14,8 @@ pub struct TrueLoop {
     /// Pixels from the upper left corner, at the middle of the apical vessel.
     pub x: f32,
     pub y: f32,
+    /// Unit vector in the picture, from the limbs to the tip.
+    pub toward: [f32; 2],
     /// Width of the vessel at the apex.
     pub apical_um: f32,
     pub class: Class,
@@ -21,6 +23,8 @@ pub struct TrueLoop {
     pub row: u32,
     /// Optical density in green, before the lens.
     pub density: f32,
+    /// How far its edge is washed out by the skin above it: Gaussian sigma.
+    pub softness_um: f32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +54,9 @@ impl Truth {
             .filter(|l| view.holds(l.apex, 0.0))
             .map(|l| {
                 let [x, y] = view.to_picture(l.apex);
-                TrueLoop { x, y, apical_um: l.apical_um, class: l.class, row: l.row, density: l.density }
+                let toward = view.direction([-l.lean.sin(), l.lean.cos()]);
+                let (apical_um, density, softness_um) = (l.apical_um, l.density, l.softness);
+                TrueLoop { x, y, toward, apical_um, class: l.class, row: l.row, density, softness_um }
             })
             .collect();
         let row_mm = row_length(scene, view) / 1000.0;

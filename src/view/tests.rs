@@ -66,6 +66,7 @@ fn field(of: &str, number: u32, verdict: FieldVerdict) -> FieldResult {
         pooled: None,
         verdict,
         rule: None,
+        measured: None,
         evidence: Vec::new(),
     }
 }
@@ -80,6 +81,7 @@ fn result(of: &str, decision: Decision, counts: [u32; 3]) -> FingerResult {
         fields_negative,
         fields_not_classifiable,
         frames,
+        measured: None,
         evidence,
     }
 }
@@ -94,7 +96,8 @@ fn recording() -> Snapshot {
     snapshot.finger = Some(finger("R4"));
     snapshot.field = Some(3);
     snapshot.quality = judged(None);
-    snapshot.pooling = Some(Pooled { logits: vec![-0.2, 0.3], probs: vec![0.38, 0.62], spread: 0.41 });
+    snapshot.measured: None,
+        pooling = Some(Pooled { logits: vec![-0.2, 0.3], probs: vec![0.38, 0.62], spread: 0.41 });
     snapshot.pooled_frames = 34;
     snapshot.fields = vec![
         field("R4", 1, FieldVerdict::Positive),

@@ -1,6 +1,8 @@
 //! Events and results as plain words, for screens and for lines of text. No colour, no layout.
 
+use crate::fast_track::{Category, Verdict};
 use crate::finger::Finger;
+use crate::measured::Measured;
 use crate::report::{
     Abstain, Confidence, Decision, Event, ExamEvent, Fault, FieldDoubt, FieldResult, FieldVerdict, Line, QualityEvent,
     Snapshot, SourceChange,
@@ -101,13 +103,44 @@ fn event(event: &Event) -> String {
         }
         Event::Quality(now) => format!("picture: {}", quality(now)),
         Event::Finding(finding) => format!("frame {} read", finding.frame),
-        Event::Field(field) => format!("{} field {}: {}", field.finger, field.number, verdict(field)),
+        Event::Measured(found) => format!("frame {}: {}", found.frame, loops(&found.measured)),
+        Event::Field(field) => format!("{} field {}: {}{}", field.finger, field.number, verdict(field), rule(field)),
         Event::Finger(result) => format!("{}: {}", result.finger, decision(&result.decision)),
         Event::Exam(step) => exam(step),
         Event::Fault(now) if now.cleared => format!("over: {}", now.message),
         Event::Fault(now) => format!("FAULT: {}", fault(now)),
         Event::Missed { lines } => format!("{lines} lines missed: this reader was too slow"),
         Event::State(snapshot) => format!("now: {}", state(snapshot)),
+    }
+}
+
+/// What was measured, in a line; what is not known is not said.
+pub fn loops(measured: &Measured) -> String {
+    if let Some(why) = measured.not_measured {
+        return format!("loops not measured: {}", why.words());
+    }
+    let density = measured.density_per_mm.map(|d| format!("{:.1} a mm ({:.1} to {:.1})", d.value, d.low, d.high));
+    let parts = [
+        measured.counted.map(|n| format!("{n} loops")),
+        density,
+        measured.giants.map(|n| format!("giants {n}")),
+        measured.abnormal.map(|n| format!("abnormal {n}")),
+        measured.borderline.then(|| "borderline".to_owned()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// What the Fast Track rules say of a field's loops, where any were measured.
+fn rule(field: &FieldResult) -> String {
+    let Some(measured) = &field.measured else { return String::new() };
+    let density = measured.density_per_mm.map(|d| format!("{:.1} loops a mm, ", d.value)).unwrap_or_default();
+    let edge = if measured.borderline { " (borderline)" } else { "" };
+    match measured.fast_track {
+        Verdict::Decided { category, rule } => {
+            let category = if category == Category::One { "category 1" } else { "category 2" };
+            format!("; {density}Fast Track {category} by {}{edge}", rule.words())
+        }
+        Verdict::Undetermined => format!("; {density}Fast Track undetermined"),
     }
 }
 

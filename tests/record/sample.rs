@@ -138,6 +138,7 @@ pub fn field_result(name: &str, evidence: Vec<Evidence>) -> FieldResult {
         pooled: Some(Pooled { logits: vec![-0.1, 0.2], probs: vec![0.4, 0.6], spread: 0.01 }),
         verdict: FieldVerdict::Positive,
         rule: None,
+        measured: None,
         evidence,
     }
 }
@@ -154,6 +155,7 @@ pub fn finger_result(name: &str, evidence: Vec<Evidence>) -> FingerResult {
         fields_negative: 0,
         fields_not_classifiable: 0,
         frames: tally(),
+        measured: None,
         evidence,
     }
 }
@@ -171,6 +173,7 @@ pub fn provenance() -> Provenance {
             cohort: "synthetic".to_owned(),
             validated_on_patients: false,
         },
+        locator: None,
         runtime: RuntimeWords {
             library: "libonnxruntime.so".to_owned(),
             version: "1.32.0".to_owned(),

@@ -6,6 +6,7 @@ use crate::aggregate::field::{About, Sample, close};
 use crate::exam::timeline::{Place, Sight};
 use crate::finger::Finger;
 use crate::frame::FrameId;
+use crate::measured::{FrameMeasured, Measured};
 use crate::outcome::{Quality, RejectReason};
 use crate::pipeline::ended::{End, Ended, Scored};
 use crate::report::{Event, ExamEvent, Fault, FaultKind, FieldBegan, Finding, QualityEvent};
@@ -73,7 +74,7 @@ impl Desk {
             from: field.from,
             to: field.to,
             frames: field.frames,
-            rule: None,
+            measured: field.loops.pooled(),
             evidence,
         };
         let result = close(&field.pool, about, &self.settings.rules, &self.settings.terms);
@@ -101,6 +102,21 @@ impl Desk {
             latency,
         };
         self.publish(at, Event::Finding(finding));
+        if let Some(measured) = scored.measured {
+            self.measured(id, at, *measured);
+        }
+    }
+
+    /// Tells the loops of a frame, and pools them if its field is still being recorded.
+    pub(super) fn measured(&mut self, frame: FrameId, at: Stamp, measured: Measured) {
+        let field = self.run.as_mut().and_then(|run| run.field.as_mut()).filter(|field| field.from <= at);
+        let place = field.map(|field| {
+            field.loops.add(measured.clone());
+            (field.finger, field.number)
+        });
+        let told = FrameMeasured { frame, finger: place.map(|p| p.0), field: place.map(|p| p.1), measured };
+        self.loops = Some(Box::new(told.clone()));
+        self.publish(at, Event::Measured(Box::new(told)));
     }
 
     fn pool(&mut self, id: FrameId, at: Stamp, scored: &Scored) {
@@ -134,7 +150,7 @@ impl Desk {
         }
     }
 
-    fn failed(&mut self, message: String) {
+    pub(super) fn failed(&mut self, message: String) {
         if self.faults.iter().any(|fault| fault.kind == FaultKind::Inference) {
             return;
         }

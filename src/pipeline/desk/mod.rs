@@ -27,6 +27,7 @@ use crate::emit::control::Request;
 use crate::emit::metrics::SourceState;
 use crate::exam::timeline::{self, Timeline};
 use crate::exam::{Exam, State};
+use crate::measured::FrameMeasured;
 use crate::outcome::{RejectReason, Tally};
 use crate::record::Records;
 use crate::report::{
@@ -77,6 +78,8 @@ pub struct Desk {
     finished: bool,
     closed: Option<Box<ExamReport>>,
     quality: Option<QualityEvent>,
+    /// The loops measured last.
+    loops: Option<Box<FrameMeasured>>,
     /// The verdict of the frame before; outer `None` before the first.
     verdict: Option<Option<RejectReason>>,
     /// Capture time of the newest frame that has come through.
@@ -130,6 +133,7 @@ impl Desk {
             finished: false,
             closed: None,
             quality: None,
+            loops: None,
             verdict: None,
             watermark: Stamp::default(),
             live,
@@ -176,6 +180,8 @@ impl Desk {
     fn take(&mut self, tiding: Tiding) {
         match tiding {
             Tiding::Frame(ended) => self.frame(ended),
+            Tiding::Measured { frame, at, measured } => self.measured(frame, at, *measured),
+            Tiding::NotMeasured(message) => self.failed(message),
             Tiding::Opened(words) => {
                 self.source_state = SourceState::Streaming;
                 self.settings.provenance.source = words.clone();
@@ -261,6 +267,7 @@ impl Desk {
             finger: self.state.finger(),
             field: field.map(|field| field.number),
             quality: self.quality.clone(),
+            measured: self.loops.clone(),
             pooling: field.and_then(|field| field.pooled(rules, terms)),
             pooled_frames: field.map_or(0, |field| field.pool.distinct()),
             limits: Some(Limits {

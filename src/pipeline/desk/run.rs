@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::aggregate::loops::LoopPool;
 use crate::aggregate::{Reader, Rules, exam, field, finger};
 use crate::exam::journal::Recovered;
 use crate::finger::Finger;
@@ -30,6 +31,7 @@ pub struct OpenField {
     pub to: Stamp,
     pub frames: Tally,
     pub pool: field::Pool,
+    pub loops: LoopPool,
     /// The best frames so far, best first.
     best: Vec<(f32, RawFrame)>,
 }
@@ -43,6 +45,7 @@ impl OpenField {
             to: from,
             frames: Tally::default(),
             pool: field::Pool::default(),
+            loops: LoopPool::default(),
             best: Vec::new(),
         }
     }

@@ -1,0 +1,135 @@
+"""Writes the bundle: the network as ONNX, the golden pair, the manifest with every file's digest."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from PIL import Image
+
+from .network import MAPS, MULTIPLE, STRIDE, Locator
+
+NAME = "locator-synth"
+# Largest difference of an answer's sample between PyTorch and ONNX Runtime that may pass.
+PARITY = 1e-3
+# Of the golden pair: resized samples may differ by 1 of 255, and processors round in their own ways.
+TOLERANCE = 0.1
+# The golden picture is a small part of a frame.
+GOLDEN_SIDE = 384
+
+
+def write(folder: Path, net: Locator, um_per_px: float, golden: Path, facts: dict, version: str) -> None:
+    folder.mkdir(parents=True)
+    export(net, folder / "model.onnx")
+    facts["parity"] = parity(net, folder / "model.onnx")
+    _write_golden(folder, golden, um_per_px)
+    (folder / "CARD.md").write_text(_card(um_per_px, facts, version))
+    write_manifest(folder, um_per_px, version)
+
+
+def export(net: Locator, path: Path) -> None:
+    picture = torch.rand(1, 3, 8 * MULTIPLE, 9 * MULTIPLE)
+    sides = {2: "height", 3: "width"}
+    torch.onnx.export(
+        net.eval().to(memory_format=torch.contiguous_format), (picture,), str(path), opset_version=17, dynamo=False,
+        input_names=["input"], output_names=["maps"], dynamic_axes={"input": sides, "maps": {2: "rows", 3: "columns"}},
+    )
+
+
+def parity(net: Locator, path: Path) -> float:
+    """Largest difference between PyTorch and the exported model on pictures of several sizes; refuses more than `PARITY`."""
+    session = _session(path)
+    worst, chance = 0.0, np.random.default_rng(0)
+    for height, width in ((128, 144), (416, 336), (656, 832)):
+        coarse = torch.from_numpy(chance.random((1, 3, height // 16, width // 16), np.float32))
+        picture = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1).contiguous()
+        with torch.no_grad():
+            ours = net(picture).numpy()
+        theirs = session.run(["maps"], {"input": picture.numpy()})[0]
+        if ours.shape != (1, len(MAPS), height // STRIDE, width // STRIDE):
+            raise RuntimeError(f"the network answers {ours.shape} to a picture of {height} by {width}")
+        worst = max(worst, float(np.abs(ours - theirs).max()))
+    if worst > PARITY:
+        raise RuntimeError(f"exported answers differ from PyTorch's by {worst:.2e}, more than {PARITY:.0e}")
+    return worst
+
+
+def tensor(picture: Image.Image, um_per_px: float, wanted: float) -> np.ndarray:
+    """What the service makes of a picture: resampled, its last column and row repeated to whole multiples, 0 to 1."""
+    factor = um_per_px / wanted
+    # Half away from zero, as the service rounds.
+    size = [max(1, int(side * factor + 0.5)) for side in picture.size]
+    small = np.asarray(picture.resize(size, Image.Resampling.BILINEAR), np.float32) / 255.0
+    pad = [(0, -side % MULTIPLE) for side in small.shape[:2]]
+    return np.pad(small, [*pad, (0, 0)], mode="edge").transpose(2, 0, 1)[None]
+
+
+def _write_golden(folder: Path, source: Path, wanted: float) -> None:
+    """The middle of a drawn frame, and the answer of the reference in sums that see every plane and place."""
+    truth = {row["file"]: row for row in map(json.loads, (source.parent.parent / "truth.jsonl").read_text().splitlines())}
+    um_per_px = round(truth[f"{source.parent.name}/{source.name}"]["truth"]["um_per_px"], 6)
+    with Image.open(source) as picture:
+        picture = picture.convert("RGB")
+    left, top = ((side - GOLDEN_SIDE) // 2 for side in picture.size)
+    picture = picture.crop((left, top, left + GOLDEN_SIDE, top + GOLDEN_SIDE))
+    (folder / "golden").mkdir()
+    picture.save(folder / "golden/input.png", optimize=True)
+    maps = _session(folder / "model.onnx").run(["maps"], {"input": tensor(picture, um_per_px, wanted)})[0][0]
+    expected = {"um_per_px": um_per_px, "cells": cells(maps), "tolerance": TOLERANCE}
+    (folder / "golden/expected.json").write_text(json.dumps(expected) + "\n")
+
+
+def cells(maps: np.ndarray) -> list[list[float]]:
+    """For each plane the means over four by four equal parts of the answer, row by row."""
+    return [
+        [round(float(part.mean()), 6) for rows in np.array_split(plane, 4, axis=0) for part in np.array_split(rows, 4, axis=1)] for plane in maps
+    ]
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_manifest(folder: Path, um_per_px: float, version: str) -> None:
+    files = ["CARD.md", "golden/expected.json", "golden/input.png", "model.onnx"]
+    digests = "\n".join(f'"{name}" = "{sha256(folder / name)}"' for name in files)
+    (folder / "manifest.toml").write_text(f'''schema = 1
+name = "{NAME}"
+version = "{version}"
+task = "locate"
+licence = "Apache-2.0"
+model = "model.onnx"
+
+[cohort]
+name = "drawn nailfolds (hairpin synth)"
+synthetic = true
+validated_on_patients = false
+description = "Learned from drawn nailfolds alone."
+
+[input]
+name = "input"
+um_per_px = {um_per_px}
+multiple = {MULTIPLE}
+filter = "bilinear"
+
+[output]
+name = "maps"
+stride = {STRIDE}
+maps = {json.dumps(MAPS)}
+
+[files]
+{digests}
+''')
+
+
+def _card(um_per_px: float, facts: dict, version: str) -> str:
+    return f"""# {NAME} {version}
+
+Finds the tips of capillary loops. **Not validated on patients.** Learned from {facts['pictures']} drawn pictures at {um_per_px} um a pixel and nothing else.
+"""

@@ -1,0 +1,113 @@
+//! What follows from the loops: counts, density with its interval, stretches without a loop, and what the Fast Track
+//! rules say. What is not known stays unknown.
+
+use super::Settings;
+use super::loops::Found;
+use super::row::Row;
+use crate::fast_track::{self, DENSITY_LOSS, DENSITY_NORMAL, Measures};
+use crate::infer::Maps;
+use crate::measured::{GIANT_UM, Gap, Interval, Loop, LoopClass, Measured, NotMeasured, nothing};
+
+/// Half a linear mm is the least that stands for one.
+const LEAST_ROW_MM: f32 = 0.5;
+/// A stretch of the row without a loop that is reported, in um.
+const GAP_UM: f32 = 500.0;
+/// A row is a row from so many loops on.
+const LEAST_LOOPS: usize = 2;
+
+pub fn measured(found: Vec<Found>, row: Option<&Row>, maps: &Maps, um_per_px: f64, settings: &Settings) -> Measured {
+    let mut measured = nothing(NotMeasured::NoRow);
+    measured.um_per_px = Some(um_per_px);
+    let row = row.filter(|_| found.iter().filter(|f| f.seen.counted).count() >= LEAST_LOOPS);
+    let Some(row) = row else {
+        measured.loops = found.into_iter().map(|f| Loop { counted: false, ..f.seen }).collect();
+        return measured;
+    };
+    let places = row.places();
+    let row_mm = length(&places) / 1000.0;
+    let to_picture = |place: &[f32; 2]| {
+        let [x, y] = row.axes.to_cells(*place);
+        maps.to_picture(x, y)
+    };
+    measured.row = places.iter().map(to_picture).collect();
+    measured.row_mm = Some(row_mm);
+    measured.gaps = gaps(&found, &places, to_picture);
+    measured.loops = found.into_iter().map(|f| f.seen).collect();
+    count(&mut measured, settings);
+    if row_mm < LEAST_ROW_MM {
+        measured.not_measured = Some(NotMeasured::ShortRow);
+        return measured;
+    }
+    measured.not_measured = None;
+    let counted = measured.counted.unwrap_or(0) as f32;
+    let density = Interval {
+        value: counted / row_mm,
+        low: (counted - 1.0).max(0.0) / row_mm,
+        high: (counted + 1.0) / row_mm,
+    };
+    measured.density_per_mm = Some(density);
+    judge(&mut measured, density, settings);
+    measured
+}
+
+fn length(places: &[[f32; 2]]) -> f32 {
+    places.windows(2).map(|p| (p[1][0] - p[0][0]).hypot(p[1][1] - p[0][1])).sum()
+}
+
+fn count(measured: &mut Measured, settings: &Settings) {
+    let counted = || measured.loops.iter().filter(|l| l.counted);
+    let of = |class: LoopClass| counted().filter(|l| l.class == class).count() as u32;
+    let unclear = |least: f32| {
+        counted().any(|l| l.class == LoopClass::NotEvaluable && l.apical_um.is_none_or(|um| um >= least))
+    };
+    let mut widths: Vec<f32> = counted().filter_map(|l| l.apical_um).collect();
+    widths.sort_by(f32::total_cmp);
+    let known = |found: u32, unclear: bool| (found > 0 || !unclear).then_some(found);
+    let giants = known(of(LoopClass::Giant), unclear(GIANT_UM * (1.0 - settings.width_error)));
+    let abnormal = known(of(LoopClass::Abnormal), unclear(0.0));
+    let (ectatic, all) = (of(LoopClass::Ectatic), counted().count() as u32);
+    (measured.giants, measured.abnormal) = (giants, abnormal);
+    (measured.ectatic, measured.counted) = (Some(ectatic), Some(all));
+    measured.median_apical_um = widths.get(widths.len() / 2).copied();
+    measured.widest_apical_um = widths.last().copied();
+}
+
+/// Applies the rules, and says whether a loop more or less, or a width a little other, could change the category.
+fn judge(measured: &mut Measured, density: Interval, settings: &Settings) {
+    measured.fast_track = fast_track::judge(Measures {
+        density_per_mm: Some(f64::from(density.value)),
+        giants: measured.giants,
+        abnormal_shapes: measured.abnormal.map(|n| n > 0),
+    });
+    let near = |um: f32| {
+        let (low, high) = (GIANT_UM * (1.0 - settings.width_error), GIANT_UM * (1.0 + settings.width_error));
+        (low..=high).contains(&um)
+    };
+    let counted = || measured.loops.iter().filter(|l| l.counted);
+    let sure_giant = counted().any(|l| l.class == LoopClass::Giant && l.apical_um.is_some_and(|um| !near(um)));
+    let perhaps_giant = counted().any(|l| l.class != LoopClass::Abnormal && l.apical_um.is_some_and(near));
+    let edges = density.crosses(DENSITY_LOSS as f32) || density.crosses(DENSITY_NORMAL as f32);
+    measured.borderline = !sure_giant && (edges || perhaps_giant);
+}
+
+/// Stretches between neighbouring counted loops, and from the ends of the row, that are longer than half a mm.
+fn gaps(found: &[Found], places: &[[f32; 2]], to_picture: impl Fn(&[f32; 2]) -> [f32; 2]) -> Vec<Gap> {
+    let (Some(first), Some(last)) = (places.first(), places.last()) else { return Vec::new() };
+    let mut stops: Vec<f32> = found.iter().filter(|f| f.seen.counted).filter_map(|f| f.along_um).collect();
+    stops.extend([first[0], last[0]]);
+    stops.sort_by(f32::total_cmp);
+    let between = |from: f32, to: f32| -> Vec<[f32; 2]> {
+        places.iter().copied().filter(|p| (from..=to).contains(&p[0])).collect()
+    };
+    let mut gaps = Vec::new();
+    for pair in stops.windows(2) {
+        let part = between(pair[0], pair[1]);
+        let length_um = length(&part);
+        if let (Some(from), Some(to)) = (part.first(), part.last())
+            && length_um > GAP_UM
+        {
+            gaps.push(Gap { from: to_picture(from), to: to_picture(to), length_um });
+        }
+    }
+    gaps
+}

@@ -1,0 +1,216 @@
+//! What was measured on a picture: loops, the row they stand in, and what follows from them. Every length that
+//! needs a scale is absent without one; what could not be measured is absent, never zero.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fast_track::Verdict;
+use crate::finger::Finger;
+use crate::frame::FrameId;
+
+/// Apical width above which a loop of normal shape is a giant, in um. Texts differ between "above" and "from"
+/// 50 um; this is "above".
+pub const GIANT_UM: f32 = 50.0;
+/// Apical width from which a loop is ectatic, in um.
+pub const ECTATIC_UM: f32 = 20.0;
+
+/// What a loop is, by its apical width and the shape of its tip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LoopClass {
+    /// Normal shape, apical width below 20 um.
+    Normal,
+    /// Normal shape, 20 to 50 um.
+    Ectatic,
+    /// Normal shape, above 50 um.
+    Giant,
+    /// Branched, bushy, or with a tip that is not convex; of any width.
+    Abnormal,
+    /// Shape or width cannot be told.
+    NotEvaluable,
+}
+
+/// One loop. Places are pixels of the frame, from its upper left corner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Loop {
+    pub apex: [f32; 2],
+    /// Unit vector from the limbs to the tip.
+    pub toward: [f32; 2],
+    /// Absent without a scale, or where no wall of the vessel could be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apical_um: Option<f32>,
+    pub class: LoopClass,
+    /// Stands in the distal row and was counted.
+    pub counted: bool,
+    /// The network's own certainty, 0 to 1; no probability.
+    pub score: f32,
+    /// From the tip along the limbs, as far as they are seen.
+    pub centreline: Vec<[f32; 2]>,
+}
+
+/// A bleeding near the row.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Haemorrhage {
+    pub at: [f32; 2],
+    /// Of a circle of the same area, in pixels.
+    pub radius_px: f32,
+}
+
+/// A stretch of the row without a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    pub from: [f32; 2],
+    pub to: [f32; 2],
+    pub length_um: f32,
+}
+
+/// A figure and how far off it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interval {
+    pub value: f32,
+    pub low: f32,
+    pub high: f32,
+}
+
+impl Interval {
+    /// Whether `edge` lies within it, so that a loop more or less could change which side the figure is on.
+    pub fn crosses(&self, edge: f32) -> bool {
+        self.low <= edge && edge <= self.high
+    }
+}
+
+/// Why nothing, or not all, was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotMeasured {
+    /// Micrometres per pixel are not known: nothing is looked for, for a loop is told by its size.
+    NoScale,
+    /// No distal row could be found, or loops and the nail's edge disagree on where it is.
+    NoRow,
+    /// Less than half a millimetre of the row is in view.
+    ShortRow,
+    /// The frames of a field do not agree with each other.
+    Disagreement,
+}
+
+impl NotMeasured {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NoScale => "the scale is not known: no loop is measured or counted",
+            Self::NoRow => "no distal row was found",
+            Self::ShortRow => "less than half a millimetre of the distal row is in view",
+            Self::Disagreement => "the frames of the field do not agree on the loops",
+        }
+    }
+}
+
+/// Everything measured on one picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Measured {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub um_per_px: Option<f64>,
+    /// The line on which the distal tips stand; empty where no row was found.
+    pub row: Vec<[f32; 2]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_mm: Option<f32>,
+    pub loops: Vec<Loop>,
+    /// Loops of the distal row; absent where no row was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<u32>,
+    /// Loops a millimetre of the row, a loop more or less at its ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub density_per_mm: Option<Interval>,
+    /// Of the counted ones. Absent where a width or a shape that decides it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub giants: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ectatic: Option<u32>,
+    /// Counted loops of abnormal shape. Absent where no shape could be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abnormal: Option<u32>,
+    /// Middle of the counted loops' apical widths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median_apical_um: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widest_apical_um: Option<f32>,
+    pub haemorrhages: Vec<Haemorrhage>,
+    /// Stretches of more than half a millimetre without a loop.
+    pub gaps: Vec<Gap>,
+    pub fast_track: Verdict,
+    /// One loop more or less, or a width a little other, would change the category.
+    pub borderline: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_measured: Option<NotMeasured>,
+}
+
+/// A picture on which nothing was measured, and why.
+pub fn nothing(why: NotMeasured) -> Measured {
+    Measured {
+        um_per_px: None,
+        row: Vec::new(),
+        row_mm: None,
+        loops: Vec::new(),
+        counted: None,
+        density_per_mm: None,
+        giants: None,
+        ectatic: None,
+        abnormal: None,
+        median_apical_um: None,
+        widest_apical_um: None,
+        haemorrhages: Vec::new(),
+        gaps: Vec::new(),
+        fast_track: Verdict::Undetermined,
+        borderline: false,
+        not_measured: Some(why),
+    }
+}
+
+/// The loops of one frame. Frames are measured at their own pace, so its finding may stand some lines before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FrameMeasured {
+    pub frame: FrameId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finger: Option<Finger>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<u32>,
+    #[serde(flatten)]
+    pub measured: Measured,
+}
+
+/// A field: its measured frames that agree with each other, pooled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FieldMeasured {
+    /// Frames on which a density was measured.
+    pub frames: u32,
+    /// Of them, those that agree with the middle one within a loop and a half a mm: the figures are theirs.
+    pub agreeing: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub density_per_mm: Option<Interval>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub giants: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abnormal: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub haemorrhages: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median_apical_um: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widest_apical_um: Option<f32>,
+    pub fast_track: Verdict,
+    pub borderline: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_measured: Option<NotMeasured>,
+}
+
+/// A finger: over its measured fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FingerMeasured {
+    pub fields: u32,
+    pub density_mean_per_mm: f32,
+    pub density_least_per_mm: f32,
+    /// Of all its fields; absent where they are not known in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub giants: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widest_apical_um: Option<f32>,
+}

@@ -1,0 +1,145 @@
+//! The measure thread: finds the loops of a frame now and then, beside the reading of all frames and never before it.
+//!
+//! A live frame's loops are told when they are found, and a frame that comes while the thread is busy is not
+//! measured. In a replay the reading waits for them, so that the same recording gives the same lines.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+
+use super::counters::Beat;
+use super::ended::Tiding;
+use super::prepare::PATIENCE;
+use crate::frame::{FrameId, Image};
+use crate::infer::{InferError, Locator, Maps};
+use crate::measure::{self, Settings};
+use crate::measured::{Measured, NotMeasured, nothing};
+use crate::preprocess::{Field, FieldPreparer};
+use crate::scale::Scale;
+use crate::time::Stamp;
+
+/// Finds and measures the loops of prepared fields; keeps its buffers.
+pub struct Measurer {
+    locator: Locator,
+    settings: Settings,
+    maps: Maps,
+}
+
+impl Measurer {
+    pub fn new(locator: Locator, settings: Settings) -> Self {
+        Self { locator, settings, maps: Maps::default() }
+    }
+
+    pub fn measure(&mut self, field: &Field) -> Result<Measured, InferError> {
+        self.locator.locate(field, &mut self.maps)?;
+        Ok(measure::measure(&self.maps, field.um_per_px, &self.settings))
+    }
+
+    pub fn locator(&self) -> &Locator {
+        &self.locator
+    }
+}
+
+/// A field on its way to the measure thread.
+pub struct Task {
+    frame: FrameId,
+    at: Stamp,
+    field: Field,
+    /// Where the reading waits for it; a live frame's goes to the exam thread.
+    reply: Option<Sender<Measured>>,
+}
+
+/// The prepare thread's end: chooses frames by their capture time and prepares them.
+pub struct Chooser {
+    preparer: FieldPreparer,
+    every: Duration,
+    last: Option<Stamp>,
+    out: Option<Sender<Task>>,
+    spares: Option<Receiver<Field>>,
+    waits: bool,
+}
+
+impl Chooser {
+    pub fn new(preparer: FieldPreparer, every: Duration) -> Self {
+        Self { preparer, every, last: None, out: None, spares: None, waits: false }
+    }
+
+    /// Hands the frame over when its turn has come. What comes back is to be waited for.
+    pub fn consider(
+        &mut self,
+        id: FrameId,
+        at: Stamp,
+        image: &Image,
+        scale: Option<&Scale>,
+    ) -> Option<Receiver<Measured>> {
+        let due = self.last.is_none_or(|last| at < last || at.since(last) >= self.every);
+        let out = self.out.as_ref().filter(|out| due && (self.waits || !out.is_full()))?;
+        let (reply, answer) = if self.waits {
+            let (reply, answer) = bounded(1);
+            (Some(reply), Some(answer))
+        } else {
+            (None, None)
+        };
+        let mut field = self.spares.as_ref().and_then(|spares| spares.try_recv().ok()).unwrap_or_default();
+        let Some(scale) = scale else {
+            // Nothing to look for: said once a turn, like a measure.
+            self.last = Some(at);
+            if let Some(reply) = reply {
+                // The other end is held right here.
+                let _ = reply.send(nothing(NotMeasured::NoScale));
+            }
+            return answer;
+        };
+        self.preparer.prepare(image.size(), image.rgb(), scale, &mut field).ok()?;
+        let task = Task { frame: id, at, field, reply };
+        let sent = if self.waits { out.send(task).is_ok() } else { !matches!(out.try_send(task), Err(TrySendError::Full(_))) };
+        if !sent {
+            return None;
+        }
+        self.last = Some(at);
+        answer
+    }
+
+    /// Wires the chooser to its thread; `waits` where the reading is to wait for every measure.
+    pub(super) fn connect(&mut self, waits: bool) -> (Receiver<Task>, Sender<Field>) {
+        let (out, tasks) = bounded(1);
+        let (give, spares) = bounded(2);
+        (self.out, self.spares, self.waits) = (Some(out), Some(spares), waits);
+        (tasks, give)
+    }
+}
+
+pub struct Measure {
+    pub input: Receiver<Task>,
+    pub out: Sender<Tiding>,
+    pub spares: Sender<Field>,
+    pub beat: Beat,
+    pub measurer: Measurer,
+}
+
+impl Measure {
+    pub fn run(mut self) {
+        loop {
+            self.beat.tick();
+            let Task { frame, at, field, reply } = match self.input.recv_timeout(PATIENCE) {
+                Ok(task) => task,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let measured = self.measurer.measure(&field);
+            // A full or closed channel only means that the memory is not needed again.
+            let _unneeded = self.spares.try_send(field);
+            let sent = match (measured, reply) {
+                (Ok(measured), Some(reply)) => reply.send(measured).is_ok(),
+                (Ok(measured), None) => {
+                    self.out.send(Tiding::Measured { frame, at, measured: Box::new(measured) }).is_ok()
+                }
+                // Whoever waits goes on without: the reply is dropped here.
+                (Err(error), _) => self.out.send(Tiding::NotMeasured(error.to_string())).is_ok(),
+            };
+            if !sent {
+                tracing::debug!("nobody waits for the loops of frame {frame}");
+            }
+        }
+    }
+}
