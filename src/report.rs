@@ -171,8 +171,10 @@ pub struct FieldResult {
 pub struct Pooled {
     pub logits: Vec<f32>,
     pub probs: Vec<f32>,
-    /// Weighted standard deviation of the positive label's margin over the frames, in calibrated logits.
-    pub spread: f32,
+    /// Weighted standard deviation of the positive label's margin over the frames, in calibrated logits; absent for
+    /// a single frame, which has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<f32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -466,6 +468,32 @@ pub struct Snapshot {
     /// Over the last seconds; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
+}
+
+impl Snapshot {
+    /// The state before the first frame.
+    pub fn before(model: ModelWords, provider_running: String) -> Self {
+        Self {
+            source: None,
+            model,
+            provider_running,
+            subject: None,
+            finger: None,
+            field: None,
+            quality: None,
+            measured: None,
+            pooling: None,
+            pooled_frames: 0,
+            limits: None,
+            fields: Vec::new(),
+            fingers: Vec::new(),
+            skipped: BTreeMap::new(),
+            faults: Vec::new(),
+            closed: None,
+            frames: Tally::default(),
+            rates: None,
+        }
+    }
 }
 
 /// What a field must reach for a verdict, so that a screen can show how far it is.

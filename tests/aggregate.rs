@@ -10,6 +10,7 @@ use hairpin::aggregate::{FAST_TRACK, Reader, Rules};
 use hairpin::fast_track::{Category, Rule, Verdict};
 use hairpin::finger::Finger;
 use hairpin::frame::FrameId;
+use hairpin::measured::FieldMeasured;
 use hairpin::outcome::{RejectReason, Tally};
 use hairpin::report::{
     Abstain, Confidence, Decision, FieldDoubt, FieldResult, FieldVerdict, FingerResult, Pooled, Summary,
@@ -50,7 +51,24 @@ fn pool(samples: &[Sample]) -> Pool {
 
 fn about(number: u32, frames: Tally, rule: Option<Verdict>) -> About {
     let (from, to) = (Stamp::from_ms(0), Stamp::from_ms(4000));
-    About { finger: R4, number, place: number, from, to, frames, rule, evidence: vec![] }
+    let measured = rule.map(|rule| measured(rule, false));
+    About { finger: R4, number, place: number, from, to, frames, measured, evidence: vec![] }
+}
+
+fn measured(fast_track: Verdict, borderline: bool) -> FieldMeasured {
+    FieldMeasured {
+        frames: 3,
+        agreeing: 3,
+        density_per_mm: None,
+        giants: None,
+        abnormal: None,
+        haemorrhages: None,
+        median_apical_um: None,
+        widest_apical_um: None,
+        fast_track,
+        borderline,
+        not_measured: None,
+    }
 }
 
 fn close(samples: &[Sample], number: u32) -> FieldResult {
@@ -229,7 +247,7 @@ proptest! {
         let samples: Vec<Sample> = (0..40).map(|n| sample(n, if n % 2 == 0 { margin } else { other })).collect();
         let pooled = close(&samples, 1).pooled.unwrap();
         prop_assert!(pooled.probs.iter().all(|p| (0.0..=1.0).contains(p)), "{:?}", pooled);
-        prop_assert!(pooled.spread.is_finite() && pooled.logits.iter().all(|z| z.is_finite()));
+        prop_assert!(pooled.spread.is_none_or(f32::is_finite) && pooled.logits.iter().all(|z| z.is_finite()));
     }
 }
 
@@ -314,6 +332,15 @@ fn rule_5_classifier_and_fast_track_rules_that_disagree_give_no_category() {
             assert_eq!(finger(&fields).decision, abstained(Abstain::Contradiction));
         }
     }
+}
+
+#[test]
+fn rules_that_stand_on_an_edge_contradict_nobody() {
+    let samples: Vec<Sample> = (0..40).map(|n| sample(n, 4.0)).collect();
+    let rule = Verdict::Decided { category: Category::One, rule: Rule::Otherwise };
+    let about = About { measured: Some(measured(rule, true)), ..about(1, Tally::default(), None) };
+    let field = field::close(&pool(&samples), about, &Rules::default(), &reader());
+    assert_eq!((field.verdict, field.rule), (FieldVerdict::Positive, Some(rule)));
 }
 
 #[test]

@@ -2,16 +2,24 @@
 
 #[path = "support/ort.rs"]
 mod ort;
+#[path = "support/pictures.rs"]
+mod pictures;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
 
 use hairpin::bundle::Bundle;
-use hairpin::frame::Size;
+use hairpin::decode::Decoder;
+use hairpin::frame::{Colour, Format, FrameId, RawFrame, Size};
 use hairpin::infer::{Classifier, Runtime, Scores, Settings};
+use hairpin::pipeline::capture::Captured;
+use hairpin::pipeline::prepare::Step;
 use hairpin::preprocess::{Preparer, Tensor};
+use hairpin::quality::{self, Demands, Gate};
 use hairpin::scale::{Scale, ScaleMethod};
+use hairpin::synth::pathology::Cohort;
+use hairpin::time::Stamp;
 
 thread_local! {
     static TAKEN: Cell<u64> = const { Cell::new(0) };
@@ -86,4 +94,39 @@ fn preparing_and_classifying_allocate_nothing() {
         assert_eq!(taken(|| (0..50).for_each(|_| read())), 0, "{name}: allocations in 50 frames");
         assert_eq!(tensor.tiles, tiles, "{name}");
     }
+}
+
+/// From the camera's bytes to the scores, by the pipeline's own step.
+#[test]
+fn a_frame_from_its_bytes_to_its_scores_allocates_nothing() {
+    let runtime = Runtime::load(&ort::library()).unwrap();
+    let bundle =
+        Bundle::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bundles/tiny-resize-0.1.0")).unwrap();
+    let mut classifier = Classifier::open(&runtime, &bundle, &Settings::default()).unwrap();
+    let gate = Gate::new(quality::Settings::default(), Demands::default());
+    let mut step = Step::new(Decoder::new().unwrap(), gate, Preparer::new(&bundle.input), None);
+    let film: Vec<RawFrame> = pictures::held(Cohort::Healthy, 1, 20)
+        .remove(0)
+        .into_iter()
+        .zip(1..)
+        .map(|(bytes, seq)| RawFrame {
+            id: FrameId { run: 0, seq },
+            at: Stamp::from_ms(100 * seq),
+            format: Format::Mjpeg,
+            size: pictures::SIZE,
+            colour: Colour::Bt601Full,
+            bytes: bytes.into(),
+            flagged: false,
+        })
+        .collect();
+    let (mut tensor, mut scores) = (Tensor::default(), Scores::default());
+    let mut read = |raw: &RawFrame| {
+        let captured = Captured { raw: raw.clone(), lost_before: 0 };
+        let prepared = step.prepare(captured, std::mem::take(&mut tensor)).unwrap();
+        classifier.classify(&prepared.tensor, &mut scores).unwrap();
+        tensor = prepared.tensor;
+    };
+    // Buffers take their size with the first frames, some with the first that bears glare.
+    film[..8].iter().for_each(&mut read);
+    assert_eq!(taken(|| film[8..].iter().for_each(&mut read)), 0, "allocations in {} frames", film.len() - 8);
 }

@@ -48,7 +48,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Foreign crates with one home (or a few, each named). A crate that is not here may be used anywhere.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("ort", &["infer/onnx.rs", "infer/providers.rs"]),
     ("turbojpeg", &["decode/", "synth/camera.rs"]),
     ("image", &["decode/still.rs", "bundle/golden.rs", "cli/overlay.rs", "synth/label.rs"]),
@@ -58,6 +58,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("axum", &["emit/"]),
     ("tokio", &["emit/", "daemon/"]),
     ("clap", &["cli/", "main.rs"]),
+    ("libc", &["daemon/memory.rs", "main.rs"]),
     ("clap_complete", &["cli/"]),
     ("crossbeam_channel", &["pipeline/", "emit/", "daemon/", "cli/"]),
     ("ratatui", &["view.rs", "view/", "cli/"]),

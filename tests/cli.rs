@@ -9,7 +9,11 @@ mod pictures;
 #[path = "support/tiny.rs"]
 mod tiny_bundle;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use base64::Engine as _;
@@ -214,6 +218,64 @@ fn an_output_that_cannot_be_opened_is_an_io_failure() {
         std::fs::write(&path, good.replace(from, to)).unwrap();
         bench.run(&["run", "--config", text(&path)]).ends(74, &[words]);
         assert!(!bench.path("stream.sock").exists(), "{to}: a failed start leaves a socket behind");
+    }
+}
+
+/// Root may write anywhere, so this needs another user: where the tests are root, nobody.
+#[test]
+fn an_output_without_permission_is_an_io_failure() {
+    let bench = Bench::new();
+    // Where another user may read: a folder of their own for the outputs, and one that is closed to them.
+    std::fs::set_permissions(bench.dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let binary = bench.path("hairpin");
+    std::fs::copy(env!("CARGO_BIN_EXE_hairpin"), &binary).unwrap();
+    for (folder, mode) in [("open", 0o777), ("closed", 0o555)] {
+        std::fs::create_dir(bench.path(folder)).unwrap();
+        std::fs::set_permissions(bench.path(folder), Permissions::from_mode(mode)).unwrap();
+    }
+    let (library, model) = (hairpin_bench::library(), hairpin_bench::tiny());
+    copy_for_all(&model, &bench.path("model"));
+    std::fs::copy(&library, bench.path("ort.so")).unwrap();
+    let good = std::fs::read_to_string(bench.config("paced = false", "")).unwrap();
+    let good = good
+        .replace(&format!("{model:?}"), "\"model\"")
+        .replace(&format!("{library:?}"), "\"ort.so\"")
+        .replace("\"exams\"", "\"open/exams\"")
+        .replace("\"stream.sock\"", "\"open/stream.sock\"")
+        .replace("\"control.sock\"", "\"open/control.sock\"");
+    let run = |command: &str, text: &str| {
+        bench.write("hairpin.toml", text);
+        let mut child = Command::new(&binary);
+        child.args([command, "--config", "hairpin.toml"]).current_dir(bench.dir.path()).stdin(Stdio::null());
+        if rustix::process::geteuid().is_root() {
+            child.uid(65534).gid(65534);
+        }
+        let output = child.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = run("check", &good);
+    assert_eq!(code, Some(0), "the user can run it at all: {told}");
+    for (from, to) in [
+        ("\"open/exams\"", "\"closed/exams\""),
+        ("\"open/stream.sock\"", "\"closed/stream.sock\""),
+        ("\"open/control.sock\"", "\"closed/control.sock\""),
+        ("[log]", "[file]\npath = \"closed/lines.jsonl\"\n[log]"),
+    ] {
+        for command in ["check", "run"] {
+            let (code, told) = run(command, &good.replace(from, to));
+            assert_eq!(code, Some(74), "{command} with {to}: {told}");
+            assert!(told.contains("closed") && told.contains("ermission denied"), "{command} with {to}: {told}");
+            assert!(!told.contains("panicked"), "{told}");
+        }
+    }
+}
+
+fn copy_for_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy_for_all(&path, &target) } else { std::fs::copy(&path, &target).map(drop).unwrap() }
     }
 }
 

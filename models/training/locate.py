@@ -51,7 +51,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--learn", type=Path, nargs="+", required=True, help="folders of `hairpin synth --labels --tile N --um-per-px U`, one N and one U")
-    parser.add_argument("--golden", type=Path, required=True, help="a drawn frame at its microscope's own scale: FILE, with truth.jsonl two folders up")
+    parser.add_argument("--golden", type=Path, required=True, help="a drawn picture of the same U: FILE, with truth.jsonl two folders up")
     parser.add_argument("--work", type=Path, default=Path("target/training/locate"))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--version", default="0.1.0")

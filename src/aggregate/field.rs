@@ -104,7 +104,7 @@ impl Pool {
         let logits = trimmed_mean(&frames, rules.trim, reader.labels().len());
         let margin = reader.margin(&logits);
         let probs = reader.probs(&logits);
-        Some(Weighed { pooled: Pooled { logits, probs, spread: spread(&frames) as f32 }, margin })
+        Some(Weighed { pooled: Pooled { logits, probs, spread: spread(&frames) }, margin })
     }
 }
 
@@ -169,13 +169,16 @@ fn trimmed_mean(frames: &[Weighted<'_>], trim: f64, labels: usize) -> Vec<f32> {
 
 /// Weighted standard deviation of the margins of all frames: trimming would hide the very flicker that this
 /// is to show. Margins beyond the longest odds count as these: a model that is sure of all frames is stable, however
-/// its logits differ.
-fn spread(frames: &[Weighted<'_>]) -> f64 {
+/// its logits differ. `None` for fewer than two frames.
+fn spread(frames: &[Weighted<'_>]) -> Option<f32> {
+    if frames.len() < 2 {
+        return None;
+    }
     let margin = |f: &Weighted<'_>| f.margin.clamp(-LONGEST_ODDS, LONGEST_ODDS);
     let total: f64 = frames.iter().map(|f| f.weight).sum();
     let mean = frames.iter().map(|f| f.weight * margin(f)).sum::<f64>() / total;
     let square = frames.iter().map(|f| f.weight * (margin(f) - mean).powi(2)).sum::<f64>() / total;
-    square.sqrt()
+    Some(square.sqrt() as f32)
 }
 
 /// What is known of a field besides its pool, when it ends.
@@ -242,7 +245,8 @@ fn judge(
     if pool.out_of_cohort() > rules.max_out_of_cohort {
         return Err(FieldDoubt::OutOfCohort);
     }
-    if f64::from(pooled.spread) > rules.max_spread {
+    // What was not measured is no sign of a stable reading.
+    if pooled.spread.is_none_or(|spread| f64::from(spread) > rules.max_spread) {
         return Err(FieldDoubt::Unstable);
     }
     let (verdict, against) = if reader.above_upper(*margin) {
@@ -362,8 +366,15 @@ mod tests {
         let frames = pool((0..40).map(|n| sample(n, if n % 20 == 7 { 6.0 } else { -3.0 })));
         let pooled = frames.pooled(&Rules::default(), &reader(FAST_TRACK)).unwrap();
         assert!((pooled.logits[1] + 1.5).abs() < 1e-5, "{pooled:?}");
-        assert!(pooled.spread > 1.5, "{pooled:?}");
+        assert!(pooled.spread.unwrap() > 1.5, "{pooled:?}");
         assert_eq!(verdict(&frames, None, FAST_TRACK), FieldVerdict::NotClassifiable(FieldDoubt::Unstable));
+    }
+
+    #[test]
+    fn a_single_frame_has_no_spread_and_does_not_say_that_it_is_none() {
+        let pooled = pool([sample(0, 3.0)]).pooled(&Rules::default(), &reader(FAST_TRACK)).unwrap();
+        assert_eq!(pooled.spread, None);
+        assert!(!serde_json::to_string(&pooled).unwrap().contains("spread"), "{pooled:?}");
     }
 
     #[test]
@@ -390,7 +401,7 @@ mod tests {
     #[test]
     fn certain_frames_are_stable_however_far_beyond_certainty_they_lie() {
         let frames = pool((0..10).map(|n| sample(n, 8.0 + 4.0 * (n % 3) as f32)));
-        assert!(frames.pooled(&Rules::default(), &reader(FAST_TRACK)).unwrap().spread < 1e-6);
+        assert!(frames.pooled(&Rules::default(), &reader(FAST_TRACK)).unwrap().spread.unwrap() < 1e-6);
         assert_eq!(verdict(&frames, None, FAST_TRACK), FieldVerdict::Positive);
     }
 

@@ -195,7 +195,7 @@ mod tests {
             to_ms: 2000,
             frames: Tally { produced: 12, scored: 12, ..Tally::default() },
             distinct: 12,
-            pooled: Some(Pooled { logits, probs: vec![], spread: 0.1 }),
+            pooled: Some(Pooled { logits, probs: vec![], spread: Some(0.1) }),
             verdict,
             rule: None,
             measured: None,

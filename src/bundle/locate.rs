@@ -45,7 +45,7 @@ pub struct LocateGolden {
     pub size: Size,
     pub rgb: Vec<u8>,
     pub um_per_px: f64,
-    /// For each plane the means over four by four equal parts, row by row.
+    /// For each plane the means over four by four equal parts, row by row; of logits, as probabilities.
     pub cells: Vec<Vec<f32>>,
     pub tolerance: f32,
 }
@@ -94,8 +94,8 @@ struct WrittenGolden {
 
 /// Of a plane of the golden answer, four by four.
 const GOLDEN_PARTS: usize = 16;
-/// Answers are logits and logarithms; a larger difference is another model.
-const LARGEST_TOLERANCE: f32 = 0.5;
+/// Of a mean of probabilities or logarithms; a larger difference is another model.
+const LARGEST_TOLERANCE: f32 = 0.1;
 
 impl LocateBundle {
     /// Reads and checks the bundle in `dir`: manifest, then the digest of every file.

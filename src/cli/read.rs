@@ -15,7 +15,7 @@ use crate::daemon::assemble::{self, Reading};
 use crate::decode::{Decoded, Decoder};
 use crate::failure::{Failure, OrFail, Status};
 use crate::frame::RawFrame;
-use crate::infer::Scores;
+use crate::infer::{self, Scores};
 use crate::measured::{Measured, NotMeasured, nothing};
 use crate::outcome::{Damage, Quality, RejectReason};
 use crate::pipeline::Loops;
@@ -154,7 +154,11 @@ fn look(
     let known = scale.clone();
     let reading = match model.take() {
         Some(reading) => reading.renewed(&config.gate, scale)?,
-        None => assemble::reading(&config.bundle, &config.runtime, &config.gate, scale)?,
+        None => {
+            // One picture after the other: all threads for each.
+            let runtime = infer::Settings { frames_at_once: Some(1), ..config.runtime.clone() };
+            assemble::reading(&config.bundle, &runtime, &config.gate, scale)?
+        }
     };
     let reading = model.insert(reading);
     let captured = Captured { raw: raw.clone(), lost_before: 0 };

@@ -1,5 +1,6 @@
 //! Puts the reading parts together, the same for the service, a replay and a one-shot read.
 
+use super::memory;
 use crate::aggregate;
 use crate::bundle::{Bundle, InputSpec, LocateBundle};
 use crate::capture::{self, CaptureError, CaptureErrorKind, Source};
@@ -51,6 +52,7 @@ pub fn reading(
     )
     .or_fail(Status::Config)?;
     let (model, runtime) = classifier.words();
+    memory::give_back();
     Ok(Reading { step, classifier, terms, input: bundle.input, model, runtime })
 }
 

@@ -2,6 +2,7 @@
 //! everything down again in order.
 
 pub mod assemble;
+mod memory;
 pub mod notify;
 mod reload;
 pub mod shutdown;
@@ -124,6 +125,8 @@ impl Service {
                 return Err(Failure::new(status, error));
             }
         }
+        // What opening the source took is over too: the simulated microscope draws its first field.
+        memory::give_back();
         service.board.write().ready = true;
         let status = format!("{} on {}", service.config.bundle.display(), runtime.provider_running);
         notify::ready(&status);
@@ -197,26 +200,7 @@ fn opener(choice: SourceChoice) -> Opener {
 }
 
 fn first_present(reading: &Reading) -> Present {
-    let snapshot = Snapshot {
-        source: None,
-        model: reading.model.clone(),
-        provider_running: reading.runtime.provider_running.clone(),
-        subject: None,
-        finger: None,
-        field: None,
-        quality: None,
-        measured: None,
-        pooling: None,
-        pooled_frames: 0,
-        limits: None,
-        fields: Vec::new(),
-        fingers: Vec::new(),
-        skipped: std::collections::BTreeMap::new(),
-        faults: Vec::new(),
-        closed: None,
-        frames: crate::outcome::Tally::default(),
-        rates: None,
-    };
+    let snapshot = Snapshot::before(reading.model.clone(), reading.runtime.provider_running.clone());
     Present { at_ms: 0, date: Some(jiff::Timestamp::now()), exam: None, snapshot: std::sync::Arc::new(snapshot) }
 }
 

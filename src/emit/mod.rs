@@ -209,7 +209,6 @@ async fn fresh_state(due: Instant, present: &mut watch::Receiver<Arc<Numbered>>)
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::outcome::Tally;
     use crate::report::{Fault, FaultKind, ModelWords};
 
     pub(crate) fn present() -> Present {
@@ -222,26 +221,7 @@ pub(crate) mod tests {
             cohort: "synthetic".into(),
             validated_on_patients: false,
         };
-        let snapshot = Snapshot {
-            source: None,
-            model,
-            provider_running: "cpu".into(),
-            subject: None,
-            finger: None,
-            field: None,
-            quality: None,
-            measured: None,
-            pooling: None,
-            pooled_frames: 0,
-            limits: None,
-            fields: Vec::new(),
-            fingers: Vec::new(),
-            skipped: std::collections::BTreeMap::new(),
-            faults: Vec::new(),
-            closed: None,
-            frames: Tally::default(),
-            rates: None,
-        };
+        let snapshot = Snapshot::before(model, "cpu".into());
         Present { at_ms: 0, date: None, exam: None, snapshot: Arc::new(snapshot) }
     }
 

@@ -1,6 +1,6 @@
 //! Runs a bundle that says where loops are, on whole fields of any size.
 
-use super::maps::{Maps, Plane};
+use super::maps::{Maps, Plane, sigmoid};
 use super::onnx::{Bound, Runtime};
 use super::{Able, InferError, Settings, fits, first_able, open_nodes};
 use crate::bundle::{FieldSpec, LocateBundle, LocateGolden};
@@ -65,7 +65,8 @@ impl Locator {
         let (width, height) = (field.width / self.stride, field.height / self.stride);
         let answer = self.answer(&field)?;
         for (plane, (values, expected)) in Plane::ALL.iter().zip(answer.chunks_exact(width * height).zip(&golden.cells)) {
-            let found = means(values, width, height);
+            let read = |v: f32| if plane.is_logit() { sigmoid(v) } else { v };
+            let found = means(values, width, height, read);
             if found.iter().zip(expected).any(|(a, b)| !((a - b).abs() <= golden.tolerance)) {
                 let message = format!(
                     "the golden picture gives another {} map: expected means {expected:?} within {}, found {found:?}",
@@ -125,7 +126,7 @@ fn shapes([height, width]: [usize; 2], stride: usize) -> ([usize; 4], [usize; 4]
 }
 
 /// Means over four by four parts, as equal as whole numbers allow, the first ones larger.
-fn means(plane: &[f32], width: usize, height: usize) -> Vec<f32> {
+fn means(plane: &[f32], width: usize, height: usize, read: impl Fn(f32) -> f32) -> Vec<f32> {
     let parts = |length: usize| -> Vec<std::ops::Range<usize>> {
         let (each, more) = (length / 4, length % 4);
         (0..4).map(|i| i * each + i.min(more)).map(|from| from..from + each).zip(0..4).map(|(r, i)| {
@@ -138,7 +139,7 @@ fn means(plane: &[f32], width: usize, height: usize) -> Vec<f32> {
         .flat_map(|rows| columns.iter().map(move |columns| (rows.clone(), columns.clone())))
         .map(|(rows, columns)| {
             let count = (rows.len() * columns.len()).max(1);
-            let sum: f64 = rows.flat_map(|y| &plane[y * width..][columns.clone()]).map(|v| f64::from(*v)).sum();
+            let sum: f64 = rows.flat_map(|y| &plane[y * width..][columns.clone()]).map(|v| f64::from(read(*v))).sum();
             (sum / count as f64) as f32
         })
         .collect()
@@ -152,7 +153,7 @@ mod tests {
     fn means_are_over_parts_as_numpy_cuts_them() {
         // numpy.array_split of 6 gives parts of 2, 2, 1, 1.
         let plane: Vec<f32> = (0..36).map(|i| i as f32).collect();
-        let found = means(&plane, 6, 6);
+        let found = means(&plane, 6, 6, |v| v);
         assert_eq!(found.len(), 16);
         assert_eq!((found[0], found[3], found[15]), (3.5, 8.0, 35.0));
     }

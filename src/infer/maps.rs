@@ -35,6 +35,11 @@ impl Plane {
         Self::TowardY,
     ];
 
+    /// Whether a probability is meant, as its logit.
+    pub const fn is_logit(self) -> bool {
+        !matches!(self, Self::LogWidth | Self::TowardX | Self::TowardY)
+    }
+
     /// As it stands in a manifest.
     pub const fn as_str(self) -> &'static str {
         match self {

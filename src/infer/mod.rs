@@ -65,6 +65,7 @@ pub struct Scores {
 pub struct Classifier {
     bound: Bound,
     provider: Provider,
+    frames_at_once: u32,
     passed_over: Vec<(Provider, String)>,
     tile: [usize; 3],
     temperature: f64,
@@ -100,6 +101,7 @@ impl Classifier {
         let classifier = Self {
             bound,
             provider,
+            frames_at_once: settings.frames_at_once(provider),
             passed_over,
             tile: [3, bundle.input.height as usize, bundle.input.width as usize],
             temperature: bundle.calibration.as_ref().map_or(1.0, |c| c.temperature),
@@ -116,6 +118,18 @@ impl Classifier {
             },
         };
         Ok((classifier, input))
+    }
+
+    /// A classifier that runs the same loaded model beside this one, on memory of its own.
+    pub fn another(&self) -> Result<Self, InferError> {
+        Ok(Self {
+            bound: self.bound.another().map_err(|message| InferError::Frame { message })?,
+            passed_over: self.passed_over.clone(),
+            sums: self.sums.clone(),
+            model_words: self.model_words.clone(),
+            runtime_words: self.runtime_words.clone(),
+            ..*self
+        })
     }
 
     fn check_golden(&mut self, bundle: &Bundle, golden: &Golden, input: &Tensor) -> Result<(), InferError> {
@@ -170,6 +184,11 @@ impl Classifier {
         self.provider
     }
 
+    /// How many frames it may read at the same time, each by a classifier of its own.
+    pub fn frames_at_once(&self) -> u32 {
+        self.frames_at_once
+    }
+
     /// Providers that were asked for first and could not run it, each with the reason. Whoever starts the
     /// service tells them.
     pub fn passed_over(&self) -> &[(Provider, String)] {
@@ -205,7 +224,7 @@ fn first_able(
     let unable = |(provider, message)| InferError::Provider { provider, library: runtime.path.clone(), message };
     let mut passed_over = Vec::new();
     for &provider in &settings.providers {
-        let making = Making { provider, threads: settings.threads, cancel: None };
+        let making = Making { provider, threads: settings.threads / settings.frames_at_once(provider), cancel: None };
         match Model::open(runtime, bytes, making) {
             Ok(model) => return Ok(Able { provider, model, passed_over }),
             Err(Refusal::Model(message)) => {

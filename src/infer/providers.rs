@@ -86,9 +86,13 @@ pub struct Settings {
     /// Tried in this order, one at a time.
     pub providers: Vec<Provider>,
     pub on_missing: OnMissing,
-    /// Threads inside one reading of a frame. More than there are free cores is slower than one: on two shared
-    /// cores DenseNet-121 took 62 ms with two spinning threads and 32 ms with one.
+    /// Threads that infer, all together. More than there are free cores is slower: on two shared cores DenseNet-121
+    /// took 62 ms with two spinning threads and 32 ms with one.
     pub threads: u32,
+    /// Frames read at the same time, each by its share of the threads. Without it the CPU reads as many as there are
+    /// threads: threads that share a frame wait for each other some hundred times in it. One gives each frame
+    /// all threads: it is there sooner, and fewer are read.
+    pub frames_at_once: Option<u32>,
 }
 
 impl Default for Settings {
@@ -99,11 +103,21 @@ impl Default for Settings {
             providers: vec![Provider::Cpu],
             on_missing: OnMissing::Refuse,
             threads: 1,
+            frames_at_once: None,
         }
     }
 }
 
 impl Settings {
+    /// Frames that `provider` reads at the same time. Others than the CPU spread a frame over the whole device, and not
+    /// all of them take two at once.
+    pub(super) fn frames_at_once(&self, provider: Provider) -> u32 {
+        match provider {
+            Provider::Cpu => self.frames_at_once.unwrap_or(self.threads),
+            _ => 1,
+        }
+    }
+
     /// Message names the key and the allowed range.
     pub fn check(&self) -> Result<(), String> {
         if self.library.as_os_str().is_empty() {
@@ -121,6 +135,20 @@ impl Settings {
         if !(1..=64).contains(&self.threads) {
             return Err(format!("threads: expected 1 to 64, found {}", self.threads));
         }
+        self.check_frames_at_once()
+    }
+
+    fn check_frames_at_once(&self) -> Result<(), String> {
+        let Some(frames) = self.frames_at_once else { return Ok(()) };
+        if frames == 0 || !self.threads.is_multiple_of(frames) {
+            let threads = self.threads;
+            return Err(format!(
+                "frames_at_once: expected a number that divides the {threads} threads, found {frames}"
+            ));
+        }
+        if frames > 1 && self.providers.iter().any(|provider| *provider != Provider::Cpu) {
+            return Err(format!("frames_at_once: expected 1 where not only the CPU may read, found {frames}"));
+        }
         Ok(())
     }
 }
@@ -137,9 +165,20 @@ mod tests {
         assert!(wrong("threads = 65").contains("found 65"));
         assert!(wrong("providers = []").contains("at least one"));
         assert!(wrong("providers = [\"cuda\", \"cpu\", \"cuda\"]").contains("\"cuda\" twice"));
+        assert!(wrong("threads = 4\nframes_at_once = 3").contains("divides the 4 threads, found 3"));
+        assert!(wrong("frames_at_once = 0").contains("found 0"));
+        assert!(wrong("threads = 2\nframes_at_once = 2\nproviders = [\"cuda\", \"cpu\"]").contains("expected 1"));
         assert!(wrong("library = \"\"").contains("library: expected"));
         assert!(toml::from_str::<Settings>("providers = [\"gpu\"]").is_err());
         assert!(toml::from_str::<Settings>("provider = [\"cpu\"]").is_err());
+    }
+
+    #[test]
+    fn only_the_cpu_reads_several_frames_at_once() {
+        let settings = Settings { threads: 4, ..Settings::default() };
+        assert_eq!((settings.frames_at_once(Provider::Cpu), settings.frames_at_once(Provider::Cuda)), (4, 1));
+        let shared = Settings { frames_at_once: Some(2), ..settings };
+        assert_eq!((shared.check(), shared.frames_at_once(Provider::Cpu)), (Ok(()), 2));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod prepare;
 mod queue;
 pub mod read;
 pub mod stop;
+mod turns;
 pub mod wanted;
 
 use std::io;
@@ -27,10 +28,11 @@ use self::prepare::{Prepare, Step};
 use self::queue::{Policy, mailbox};
 use self::read::Read;
 use self::stop::Stop;
+use self::turns::Turns;
 use self::wanted::Wanted;
 use crate::capture::Source;
 use crate::emit::control::Request;
-use crate::infer::Classifier;
+use crate::infer::{Classifier, InferError};
 use crate::report::Fault;
 
 /// Kept frames a field unless the configuration says otherwise: the best and the next best.
@@ -89,7 +91,7 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result
     Ok((name, std::thread::Builder::new().name(name.to_owned()).spawn(work)?))
 }
 
-/// Starts the data threads.
+/// Starts the data threads: one each, and for reading one for each frame read at once.
 pub fn start(parts: Parts) -> io::Result<Running> {
     let Parts { source, reopen, mut step, classifier, loops, desk, commands, faults, board, wanted } = parts;
     let (policy, depth) =
@@ -98,7 +100,8 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let (raw_out, raw_in) = mailbox(depth, policy);
     let (ready_out, ready_in) = mailbox(depth, policy);
     let (findings_out, findings_in) = crossbeam_channel::bounded(FINDINGS);
-    let (spares_out, spares_in) = crossbeam_channel::bounded(depth + 2);
+    let classifiers = classifiers(classifier).map_err(io::Error::other)?;
+    let (spares_out, spares_in) = crossbeam_channel::bounded(depth + 1 + classifiers.len());
     let depths = vec![
         Depth { name: "captured", capacity: depth, depth: Box::new(raw_out.depth()) },
         Depth { name: "prepared", capacity: depth, depth: Box::new(ready_out.depth()) },
@@ -118,16 +121,30 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let capture =
         Capture { out: raw_out, stop: stop.clone(), beat: beats.capture.clone(), reopen, wanted: wanted.clone() };
     let prepare = Prepare { input: raw_in, out: ready_out, beat: beats.prepare.clone(), step, spares: spares_in };
-    let read = Read { input: ready_in, out: findings_out, spares: spares_out, beat: beats.read.clone(), classifier };
+    let input = Turns::new(ready_in, beats.read.clone());
     let exam_beat = beats.exam.clone();
     // From the end to the beginning: nobody sends before there is somebody to take it.
-    let exam = spawn("exam", move || desk.run(&findings_in, commands, faults, &exam_beat, &board, &wanted))?;
-    let measure = measure.map(|measure| spawn("measure", move || measure.run())).transpose()?;
-    let read = spawn("read", move || read.run())?;
-    let prepare = spawn("prepare", move || prepare.run())?;
-    let capture = spawn("capture", move || capture.run(source))?;
-    let threads = [Some(capture), Some(prepare), measure, Some(read), Some(exam)];
-    Ok(Running { stop, beats, depths, threads: threads.into_iter().flatten().collect() })
+    let mut threads =
+        vec![spawn("exam", move || desk.run(&findings_in, commands, faults, &exam_beat, &board, &wanted))?];
+    if let Some(measure) = measure {
+        threads.push(spawn("measure", move || measure.run())?);
+    }
+    for classifier in classifiers {
+        let (input, out, spares) = (input.clone(), findings_out.clone(), spares_out.clone());
+        threads.push(spawn("read", move || Read { input, out, spares, classifier }.run())?);
+    }
+    // Only the readers hold these now, so that the last of them closes what comes behind.
+    drop((input, findings_out, spares_out));
+    threads.push(spawn("prepare", move || prepare.run())?);
+    threads.push(spawn("capture", move || capture.run(source))?);
+    threads.reverse();
+    Ok(Running { stop, beats, depths, threads })
+}
+
+/// One for each frame that is read at the same time.
+fn classifiers(first: Classifier) -> Result<Vec<Classifier>, InferError> {
+    let more = (1..first.frames_at_once()).map(|_| first.another()).collect::<Result<Vec<_>, _>>()?;
+    Ok([vec![first], more].into_iter().flatten().collect())
 }
 
 fn len_of<T: Send + 'static>(channel: Receiver<T>) -> Box<dyn Fn() -> usize + Send + Sync> {

@@ -1,19 +1,19 @@
-//! The read thread: infers, and hands every frame's end to the exam thread in order.
+//! The read threads, one for each frame that is read at the same time: they infer, and hand every frame's end to the
+//! exam thread in order.
 
 use crossbeam_channel::Sender as Exam;
 
-use super::counters::Beat;
 use super::ended::{End, Ended, Scored, Tiding, timed};
 use super::prepare::{PATIENCE, Prepared};
-use super::queue::{Frame, Item, Popped, Receiver};
+use super::queue::{Frame, Item};
+use super::turns::{Taken, Turns};
 use crate::infer::{Classifier, Scores};
 use crate::preprocess::Tensor;
 
 pub struct Read {
-    pub input: Receiver<Prepared>,
+    pub input: Turns<Prepared>,
     pub out: Exam<Tiding>,
     pub spares: Exam<Tensor>,
-    pub beat: Beat,
     pub classifier: Classifier,
 }
 
@@ -21,19 +21,21 @@ impl Read {
     pub fn run(mut self) {
         let mut scores = Scores::default();
         loop {
-            self.beat.tick();
-            let tiding = match self.input.pop(PATIENCE) {
-                Popped::Closed => return,
-                Popped::Idle => continue,
-                Popped::Item(Item::Passed(tiding)) => tiding,
-                Popped::Item(Item::Work(prepared)) => {
+            let (item, turn) = match self.input.take(PATIENCE) {
+                Taken::Closed => return,
+                Taken::Idle => continue,
+                Taken::Item(item, turn) => (item, turn),
+            };
+            let tiding = match item {
+                Item::Passed(tiding) => tiding,
+                Item::Work(prepared) => {
                     let (ended, tensor) = read(&mut self.classifier, prepared, &mut scores);
                     // A full or closed channel only means that the tensor is not needed again.
                     let _unneeded = self.spares.try_send(tensor);
                     Tiding::Frame(ended)
                 }
             };
-            if self.out.send(tiding).is_err() {
+            if !turn.hand_on(|| self.out.send(tiding).is_ok()) {
                 return;
             }
         }

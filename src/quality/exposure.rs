@@ -1,6 +1,6 @@
 //! Light: how bright the picture is, and how much of it is too dark or too bright to show a loop.
 
-use super::reduce::Plane;
+use super::reduce::{LANES, Plane};
 
 /// Reduced luma below which a loop cannot be told from the sensor's noise: it absorbs about a tenth of the light,
 /// which is two of 255 levels here.
@@ -16,19 +16,26 @@ pub(super) struct Exposure {
     pub(super) bright: f32,
 }
 
+#[inline(always)]
 pub(super) fn measure(luma: &Plane) -> Exposure {
-    let share = |counts: &dyn Fn(f32) -> bool| {
-        luma.values.iter().filter(|&&value| counts(value)).count() as f32 / luma.values.len().max(1) as f32
-    };
-    Exposure { luma: luma.mean(), dark: share(&|value| value < DARK), bright: share(&|value| value >= BRIGHT) }
+    let (mut dark, mut bright) = (0u32, 0u32);
+    for value in &luma.values {
+        dark += u32::from(*value < DARK);
+        bright += u32::from(*value >= BRIGHT);
+    }
+    let share = |count: u32| count as f32 / luma.values.len().max(1) as f32;
+    Exposure { luma: luma.mean(), dark: share(dark), bright: share(bright) }
 }
 
 /// Mean luma of what `glare` leaves; 255 when it leaves nothing.
+#[inline(always)]
 pub(super) fn luma_beside(luma: &Plane, glare: &[bool]) -> f32 {
-    let (mut sum, mut count) = (0.0, 0);
-    for (value, _) in luma.values.iter().zip(glare).filter(|(_, glares)| !**glares) {
-        sum += value;
-        count += 1;
+    let (mut lanes, mut count) = ([0.0; LANES], 0u32);
+    for (values, glare) in luma.values.chunks(LANES).zip(glare.chunks(LANES)) {
+        for ((lane, value), glares) in lanes.iter_mut().zip(values).zip(glare) {
+            *lane += if *glares { 0.0 } else { *value };
+            count += u32::from(!glares);
+        }
     }
-    if count == 0 { 255.0 } else { sum / count as f32 }
+    if count == 0 { 255.0 } else { lanes.iter().sum::<f32>() / count as f32 }
 }

@@ -14,14 +14,19 @@ const HALO: usize = 3;
 
 /// Marks highlights with their halo in `mask`; returns the share of the picture they cover. `shading` is the green
 /// channel with all structure taken off.
+#[inline(always)]
 pub(super) fn measure(reduced: &Reduced, shading: &Plane, across: &mut Vec<bool>, mask: &mut Vec<bool>) -> f32 {
     let (width, height) = (reduced.luma.width, reduced.luma.height);
     let channels = reduced.red.values.iter().zip(&reduced.green.values).zip(&reduced.blue.values);
     mask.clear();
     mask.extend(channels.zip(&shading.values).map(|(((red, green), blue), shading)| {
         let least = red.min(*green).min(*blue);
-        least >= WHITE || (least >= HIGHLIGHT && green - shading >= ABOVE_SHADING)
+        // Without branches, so that many cells are judged at once.
+        (least >= WHITE) | ((least >= HIGHLIGHT) & (green - shading >= ABOVE_SHADING))
     }));
+    if !mask.contains(&true) {
+        return 0.0;
+    }
     across.clear();
     across.resize(mask.len(), false);
     for y in 0..height {

@@ -144,6 +144,23 @@ impl Gate {
     }
 
     fn measure(&mut self, image: &Image) -> Measured {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor was just asked whether it has AVX2.
+            return unsafe { self.measure_avx2(image) };
+        }
+        self.measure_anywhere(image)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn measure_avx2(&mut self, image: &Image) -> Measured {
+        self.measure_anywhere(image)
+    }
+
+    /// The same figures to the last bit on every processor: wider registers only do more at once.
+    #[inline(always)]
+    fn measure_anywhere(&mut self, image: &Image) -> Measured {
         self.reduced.fill(image.rgb(), image.size());
         let exposure = exposure::measure(&self.reduced.luma);
         self.sharpness.split(&self.reduced.green);

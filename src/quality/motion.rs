@@ -73,6 +73,7 @@ impl Tracker {
     }
 
     /// `smooth` and `shading` are the picture with its noise and with its structure taken off.
+    #[inline(always)]
     pub(super) fn follow(&mut self, smooth: &Plane, shading: &Plane, at: Stamp) -> Motion {
         self.current.fill(smooth, shading);
         let before = std::mem::replace(&mut self.last_at, at);
@@ -108,6 +109,7 @@ impl Tracker {
         }
     }
 
+    #[inline(always)]
     fn begin(&mut self, at: Stamp) -> Motion {
         self.renew([0.0; 2]);
         let unknown = self.lost_at.is_some_and(|lost| at.since(lost) < LOST_FOR);
@@ -122,6 +124,7 @@ impl Tracker {
 }
 
 impl Pyramid {
+    #[inline(always)]
     fn fill(&mut self, smooth: &Plane, shading: &Plane) {
         let [whole, half, quarter] = &mut self.levels;
         (whole.width, whole.height) = (smooth.width, smooth.height);
@@ -139,6 +142,7 @@ impl Pyramid {
 
     /// Where this picture lies over `reference`, looked for around `expected`, in columns and rows. `None` when
     /// no place is much better than the others.
+    #[inline(always)]
     fn over(&self, reference: &Self, expected: [f32; 2]) -> Option<[f32; 2]> {
         let expected = expected.map(|value| (value / 4.0).round() as i32);
         let [whole, half, quarter] = &self.levels;
@@ -163,6 +167,7 @@ impl Pyramid {
 }
 
 impl Level {
+    #[inline(always)]
     fn halve(&mut self, from: &Self) {
         (self.width, self.height) = (from.width / 2, from.height / 2);
         self.values.clear();
@@ -173,6 +178,7 @@ impl Level {
         }
     }
 
+    #[inline(always)]
     fn mean_size(&self) -> f32 {
         let sum: u32 = self.values.iter().map(|value| u32::from(value.unsigned_abs())).sum();
         sum as f32 / self.values.len().max(1) as f32
@@ -180,6 +186,7 @@ impl Level {
 
     /// Mean difference where the two overlap when this lies `shift` cells over `reference`. `None` when less than
     /// half overlaps.
+    #[inline(always)]
     fn difference(&self, reference: &Self, shift: [i32; 2]) -> Option<f32> {
         let [x, y] = shift;
         let (width, height) = (self.width as i32, self.height as i32);
@@ -187,18 +194,15 @@ impl Level {
         if columns <= 0 || rows <= 0 || 2 * columns * rows < width * height {
             return None;
         }
-        let mut sum = 0u64;
-        for line in 0..rows {
-            let at = |from_x: i32, from_y: i32| ((line + from_y) * width + from_x) as usize;
-            let ours = &self.values[at((-x).max(0), (-y).max(0))..][..columns as usize];
-            let theirs = &reference.values[at(x.max(0), y.max(0))..][..columns as usize];
-            let row: u32 = ours.iter().zip(theirs).map(|(a, b)| u32::from((a - b).unsigned_abs())).sum();
-            sum += u64::from(row);
-        }
+        let at = |from_x: i32, from_y: i32| (from_y * width + from_x) as usize;
+        let ours = &self.values[at((-x).max(0), (-y).max(0))..];
+        let theirs = &reference.values[at(x.max(0), y.max(0))..];
+        let sum = laid_over(ours, theirs, self.width, columns as usize, rows as usize);
         Some(sum as f32 / (columns * rows) as f32)
     }
 
     /// The best of the nine shifts around one.
+    #[inline(always)]
     fn refine(&self, reference: &Self, around: [i32; 2]) -> Option<[i32; 2]> {
         let near = (-1..=1).flat_map(|y| (-1..=1).map(move |x| [around[0] + x, around[1] + y]));
         let differences = near.filter_map(|shift| Some((shift, self.difference(reference, shift)?)));
@@ -206,6 +210,7 @@ impl Level {
     }
 
     /// The place of the least difference between whole shifts, by a parabola through three of them each way.
+    #[inline(always)]
     fn between(&self, reference: &Self, best: [i32; 2]) -> [f32; 2] {
         let at = |x: i32, y: i32| self.difference(reference, [best[0] + x, best[1] + y]);
         let vertex = |before: Option<f32>, middle: Option<f32>, after: Option<f32>| match (before, middle, after) {
@@ -217,4 +222,52 @@ impl Level {
         let middle = at(0, 0);
         [best[0] as f32 + vertex(at(-1, 0), middle, at(1, 0)), best[1] as f32 + vertex(at(0, -1), middle, at(0, 1))]
     }
+}
+
+/// Columns that are compared at once.
+const LANES: usize = 16;
+/// Rows after which sums of sixteen bits are emptied: 320 columns make twenty differences of at most 320 a lane.
+const ROWS_A_SUM: usize = 8;
+/// Sliding over it marks the last lanes.
+const LAST: [u16; 2 * LANES] = {
+    let mut last = [0; 2 * LANES];
+    let mut lane = LANES;
+    while lane < 2 * LANES {
+        last[lane] = u16::MAX;
+        lane += 1;
+    }
+    last
+};
+
+/// The sum of all differences between `rows` rows of `columns` cells that lie `width` cells apart.
+#[inline(always)]
+fn laid_over(ours: &[i16], theirs: &[i16], width: usize, columns: usize, rows: usize) -> u64 {
+    let mut sum = 0u64;
+    for first in (0..rows).step_by(ROWS_A_SUM) {
+        let mut lanes = [0u16; LANES];
+        for row in first..(first + ROWS_A_SUM).min(rows) {
+            let (ours, theirs) = (&ours[row * width..][..columns], &theirs[row * width..][..columns]);
+            let ((whole, rest), (others, _)) = (ours.as_chunks::<LANES>(), theirs.as_chunks::<LANES>());
+            for (a, b) in whole.iter().zip(others) {
+                for lane in 0..LANES {
+                    lanes[lane] += (a[lane] - b[lane]).unsigned_abs();
+                }
+            }
+            if rest.is_empty() {
+                continue;
+            }
+            // What is left over, once more from the end of the row, without the lanes that were counted already.
+            match (ours.last_chunk::<LANES>(), theirs.last_chunk::<LANES>()) {
+                (Some(a), Some(b)) => {
+                    let counted = &LAST[rest.len()..][..LANES];
+                    for lane in 0..LANES {
+                        lanes[lane] += (a[lane] - b[lane]).unsigned_abs() & counted[lane];
+                    }
+                }
+                _ => sum += ours.iter().zip(theirs).map(|(a, b)| u64::from((a - b).unsigned_abs())).sum::<u64>(),
+            }
+        }
+        sum += lanes.iter().map(|lane| u64::from(*lane)).sum::<u64>();
+    }
+    sum
 }

@@ -2,7 +2,7 @@
 //! green channel the picture turns redder; shade, dirt, hair, cloth and nail darken both. The figure is how
 //! strongly the two go together at the scale of loops.
 
-use super::reduce::{Plane, Reduced, blur};
+use super::reduce::{LANES, Plane, Reduced, blur};
 
 /// Side of a tile in cells of the halved picture.
 const TILE: usize = 8;
@@ -42,6 +42,7 @@ pub(super) struct Nailfold {
 
 impl Nailfold {
     /// `noise` is the mean square of the noise in the finest band of green, over the square of the light.
+    #[inline(always)]
     pub(super) fn measure(&mut self, reduced: &Reduced, glare: &[bool], noise: f32) -> View {
         self.halve(reduced);
         let [green_one, green_two, red_one, red_two] = &mut self.smooth;
@@ -60,25 +61,30 @@ impl Nailfold {
         View { blood: 1000.0 * (*reached - NOISE_LEFT * noise).max(0.0).sqrt(), redness }
     }
 
+    #[inline(always)]
     fn halve(&mut self, reduced: &Reduced) {
         let (width, height) = ((reduced.luma.width / 2).max(1), (reduced.luma.height / 2).max(1));
         self.green.shape(width, height);
         self.redness.shape(width, height);
         for y in 0..height {
-            for x in 0..width {
-                let cell = |plane: &Plane| {
-                    let (upper, lower) = (plane.row(2 * y), plane.row((2 * y + 1).min(plane.height - 1)));
-                    let next = (2 * x + 1).min(plane.width - 1);
-                    0.25 * (upper[2 * x] + upper[next] + lower[2 * x] + lower[next])
-                };
-                let (red, green) = (cell(&reduced.red), cell(&reduced.green));
-                self.green.values[y * width + x] = green;
-                self.redness.values[y * width + x] = (red - green) / (red + green + FLOOR);
+            let halved = |plane: &Plane, out: &mut [f32]| {
+                let (upper, lower) = (plane.row(2 * y), plane.row((2 * y + 1).min(plane.height - 1)));
+                let pairs = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
+                for (out, (upper, lower)) in out.iter_mut().zip(pairs) {
+                    *out = 0.25 * (upper[0] + upper[1] + lower[0] + lower[1]);
+                }
+            };
+            let (green, redness) = (&mut self.green.values[y * width..], &mut self.redness.values[y * width..]);
+            halved(&reduced.green, &mut green[..width]);
+            halved(&reduced.red, &mut redness[..width]);
+            for (red, green) in redness[..width].iter_mut().zip(&green[..width]) {
+                *red = (*red - green) / (*red + green + FLOOR);
             }
         }
     }
 
     /// For each tile without glare: minus the mean product of the bands of green and of redness.
+    #[inline(always)]
     fn gather(&mut self, glare_width: usize, glare: &[bool], colourless: bool) {
         self.tiles.clear();
         let width = self.green.width;
@@ -89,22 +95,35 @@ impl Nailfold {
                 if (top..top + TILE).any(glares) {
                     continue;
                 }
-                let mut product = 0.0;
-                for at in (top..top + TILE).flat_map(|y| y * width + left..y * width + left + TILE) {
-                    let coarse = green_coarse.values[at];
-                    let green = (green_fine.values[at] - coarse) / (coarse + FLOOR);
-                    let red =
-                        if colourless { -USUAL_SLOPE * green } else { red_fine.values[at] - red_coarse.values[at] };
-                    product -= green * red;
+                // A lane for each column of the tile.
+                let mut product = [0.0; TILE];
+                for y in top..top + TILE {
+                    let band = |plane: &Plane| -> [f32; TILE] {
+                        let row = &plane.values[y * width + left..][..TILE];
+                        std::array::from_fn(|x| row[x])
+                    };
+                    let (fine, coarse) = (band(green_fine), band(green_coarse));
+                    let (red_fine, red_coarse) = (band(red_fine), band(red_coarse));
+                    for x in 0..TILE {
+                        let green = (fine[x] - coarse[x]) / (coarse[x] + FLOOR);
+                        let red = if colourless { -USUAL_SLOPE * green } else { red_fine[x] - red_coarse[x] };
+                        product[x] -= green * red;
+                    }
                 }
-                self.tiles.push(product / (TILE * TILE) as f32);
+                self.tiles.push(product.iter().sum::<f32>() / (TILE * TILE) as f32);
             }
         }
     }
 }
 
+#[inline(always)]
 fn is_colourless(reduced: &Reduced) -> bool {
-    let channels = reduced.red.values.iter().zip(&reduced.green.values).zip(&reduced.blue.values);
-    let differences: f32 = channels.map(|((red, green), blue)| (red - green).abs() + (blue - green).abs()).sum();
-    differences < 2.0 * COLOURLESS * reduced.luma.values.len() as f32
+    let (red, green, blue) = (&reduced.red.values, &reduced.green.values, &reduced.blue.values);
+    let mut lanes = [0.0; LANES];
+    for ((red, green), blue) in red.chunks(LANES).zip(green.chunks(LANES)).zip(blue.chunks(LANES)) {
+        for (((lane, red), green), blue) in lanes.iter_mut().zip(red).zip(green).zip(blue) {
+            *lane += (red - green).abs() + (blue - green).abs();
+        }
+    }
+    lanes.iter().sum::<f32>() < 2.0 * COLOURLESS * reduced.luma.values.len() as f32
 }

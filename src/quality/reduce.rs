@@ -25,9 +25,23 @@ impl Plane {
         &self.values[y * self.width..][..self.width]
     }
 
+    #[inline(always)]
     pub(super) fn mean(&self) -> f32 {
-        self.values.iter().sum::<f32>() / self.values.len().max(1) as f32
+        sum(&self.values) / self.values.len().max(1) as f32
     }
+}
+
+/// Lanes that sums are kept in: a vector register or two, and less rounding than one long sum.
+pub(super) const LANES: usize = 16;
+
+#[inline(always)]
+fn sum(values: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (parts, rest) = values.as_chunks::<LANES>();
+    for part in parts {
+        lanes.iter_mut().zip(part).for_each(|(lane, value)| *lane += value);
+    }
+    lanes.iter().chain(rest).sum()
 }
 
 /// The reduced picture: luma, and the colour channels it was made of. Pictures narrower than 320 columns are taken
@@ -38,10 +52,15 @@ pub(super) struct Reduced {
     pub(super) red: Plane,
     pub(super) green: Plane,
     pub(super) blue: Plane,
-    columns: Vec<u32>,
+    /// Sums of each sample of the rows that make one row of cells. The tallest row of cells, of a picture 8192
+    /// pixels wide, is 27 pixels high; sixteen bits hold 257.
+    columns: Vec<u16>,
+    /// Where each column of cells begins, and where the last ends, in pixels.
+    borders: Vec<usize>,
 }
 
 impl Reduced {
+    #[inline(always)]
     pub(super) fn fill(&mut self, rgb: &[u8], size: Size) {
         let (width, height) = (size.width as usize, size.height as usize);
         let to_width = width.min(WIDTH);
@@ -50,34 +69,34 @@ impl Reduced {
             plane.shape(to_width, to_height);
         }
         self.columns.resize(width * 3, 0);
+        self.borders.clear();
+        self.borders.extend((0..=to_width).map(|x| x * width / to_width));
         for y in 0..to_height {
             let rows = y * height / to_height..(y + 1) * height / to_height;
-            self.columns.fill(0);
-            for row in rgb.chunks_exact(width * 3).take(rows.end).skip(rows.start) {
-                self.columns.iter_mut().zip(row).for_each(|(sum, &value)| *sum += u32::from(value));
-            }
-            self.gather(y, rows.len(), width);
+            add_up(&rgb[rows.start * width * 3..rows.end * width * 3], &mut self.columns);
+            self.gather(y, rows.len());
         }
         self.make_luma();
     }
 
     /// Gathers the column sums of one row of cells.
-    fn gather(&mut self, y: usize, rows: usize, width: usize) {
+    #[inline(always)]
+    fn gather(&mut self, y: usize, rows: usize) {
         let to_width = self.luma.width;
         let at = y * to_width;
         let cells = self.red.values[at..].iter_mut().zip(&mut self.green.values[at..]).zip(&mut self.blue.values[at..]);
-        for (x, ((red, green), blue)) in cells.take(to_width).enumerate() {
-            let columns = x * width / to_width..(x + 1) * width / to_width;
+        for (((red, green), blue), border) in cells.zip(self.borders.windows(2)) {
             let mut sums = [0u32; 3];
-            for pixel in self.columns[columns.start * 3..columns.end * 3].chunks_exact(3) {
-                sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+            for pixel in self.columns[border[0] * 3..border[1] * 3].as_chunks::<3>().0 {
+                sums = [0, 1, 2].map(|channel| sums[channel] + u32::from(pixel[channel]));
             }
-            let share = 1.0 / (rows * columns.len()) as f32;
+            let share = 1.0 / (rows * (border[1] - border[0])) as f32;
             [*red, *green, *blue] = sums.map(|sum| sum as f32 * share);
         }
     }
 
     /// Luma with the weights of ITU-R BT.601, which JPEG bears too.
+    #[inline(always)]
     fn make_luma(&mut self) {
         let channels = self.red.values.iter().zip(&self.green.values).zip(&self.blue.values);
         for (luma, ((red, green), blue)) in self.luma.values.iter_mut().zip(channels) {
@@ -86,37 +105,57 @@ impl Reduced {
     }
 }
 
+/// Adds up rows of samples, four at a time, as most cells of a 1280-pixel frame are high.
+#[inline(always)]
+fn add_up(rows: &[u8], sums: &mut [u16]) {
+    let stride = sums.len();
+    let fours = rows.chunks_exact(4 * stride);
+    let rest = fours.remainder();
+    sums.fill(0);
+    for four in fours {
+        let (a, b, c, d) = (&four[..stride], &four[stride..], &four[2 * stride..], &four[3 * stride..]);
+        for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *sum += u16::from(*a) + u16::from(*b) + u16::from(*c) + u16::from(*d);
+        }
+    }
+    for row in rest.chunks_exact(stride) {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += u16::from(*value));
+    }
+}
+
 /// Blurs by a binomial kernel of five taps (sigma one column), `step` columns apart, both ways. The border is
 /// repeated.
+#[inline(always)]
 pub(super) fn blur(from: &Plane, step: usize, across: &mut Plane, to: &mut Plane) {
     across.shape(from.width, from.height);
     to.shape(from.width, from.height);
     let (width, height) = (from.width, from.height);
+    let border = (2 * step).min(width);
+    let inner = width.saturating_sub(4 * step);
     for y in 0..height {
         let row = from.row(y);
         let out = &mut across.values[y * width..][..width];
-        let border = (2 * step).min(width);
-        let inner = width.saturating_sub(4 * step);
         let at =
             |x: usize, offset: isize| row[(x as isize + offset * step as isize).clamp(0, width as isize - 1) as usize];
         for x in (0..border).chain((border + inner).min(width)..width) {
             out[x] = (at(x, -2) + at(x, 2) + 4.0 * (at(x, -1) + at(x, 1)) + 6.0 * row[x]) * (1.0 / 16.0);
         }
-        let taps = row.iter().zip(row.iter().skip(step)).zip(row.iter().skip(2 * step));
-        let taps = taps.zip(row.iter().skip(3 * step)).zip(row.iter().skip(4 * step));
-        for (out, ((((a, b), c), d), e)) in out.iter_mut().skip(border).zip(taps) {
-            *out = (a + e + 4.0 * (b + d) + 6.0 * c) * (1.0 / 16.0);
+        if inner > 0 {
+            weigh([0, 1, 2, 3, 4].map(|tap| &row[tap * step..][..inner]), &mut out[border..][..inner]);
         }
     }
     for y in 0..height {
-        let at = |offset: isize| {
+        let line = |offset: isize| {
             let line = (y as isize + offset * step as isize).clamp(0, height as isize - 1) as usize;
             across.row(line)
         };
-        let out = &mut to.values[y * width..][..width];
-        let lines = at(-2).iter().zip(at(2)).zip(at(-1)).zip(at(1)).zip(at(0));
-        for (out, ((((a, e), b), d), c)) in out.iter_mut().zip(lines) {
-            *out = (a + e + 4.0 * (b + d) + 6.0 * c) * (1.0 / 16.0);
-        }
+        weigh([-2, -1, 0, 1, 2].map(line), &mut to.values[y * width..][..width]);
+    }
+}
+
+#[inline(always)]
+fn weigh([a, b, c, d, e]: [&[f32]; 5], out: &mut [f32]) {
+    for (((((out, a), b), c), d), e) in out.iter_mut().zip(a).zip(b).zip(c).zip(d).zip(e) {
+        *out = (a + e + 4.0 * (b + d) + 6.0 * c) * (1.0 / 16.0);
     }
 }

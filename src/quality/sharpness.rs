@@ -36,6 +36,7 @@ struct Tile {
 
 impl Sharpness {
     /// Splits the green channel, where blood shows best, into bands.
+    #[inline(always)]
     pub(super) fn split(&mut self, green: &Plane) {
         let [one, two, four, eight] = &mut self.blurred;
         blur(green, 1, &mut self.across, one);
@@ -45,6 +46,7 @@ impl Sharpness {
     }
 
     /// Fine over coarse contrast of what was split last; 0 when there is nothing to look at.
+    #[inline(always)]
     pub(super) fn measure(&mut self, green: &Plane, glare: &[bool]) -> f32 {
         self.gather(green, glare);
         self.noise = 0.0;
@@ -78,6 +80,7 @@ impl Sharpness {
         &self.blurred[3]
     }
 
+    #[inline(always)]
     fn gather(&mut self, green: &Plane, glare: &[bool]) {
         self.tiles.clear();
         let width = green.width;
@@ -92,20 +95,22 @@ impl Sharpness {
         }
     }
 
+    #[inline(always)]
     fn tile(&self, green: &Plane, rows: impl Iterator<Item = usize>) -> Tile {
         let [one, two, four, eight] = &self.blurred;
-        let (mut finest, mut fine, mut coarse, mut mean) = (0.0, 0.0, 0.0, 0.0);
+        // A lane for each column of the tile.
+        let (mut finest, mut fine, mut coarse, mut mean) = ([0.0; TILE], [0.0; TILE], [0.0; TILE], [0.0; TILE]);
         for at in rows {
-            let columns = at..at + TILE;
-            let bands = green.values[columns.clone()].iter().zip(&one.values[columns.clone()]);
-            let bands = bands.zip(&two.values[columns.clone()]).zip(&four.values[columns.clone()]);
-            for ((((raw, one), two), four), eight) in bands.zip(&eight.values[columns]) {
-                finest += (raw - one) * (raw - one);
-                fine += (one - two) * (one - two);
-                coarse += (four - eight) * (four - eight);
-                mean += eight;
+            let band = |plane: &Plane| -> [f32; TILE] { std::array::from_fn(|x| plane.values[at..at + TILE][x]) };
+            let (raw, one, two, four, eight) = (band(green), band(one), band(two), band(four), band(eight));
+            for x in 0..TILE {
+                finest[x] += (raw[x] - one[x]) * (raw[x] - one[x]);
+                fine[x] += (one[x] - two[x]) * (one[x] - two[x]);
+                coarse[x] += (four[x] - eight[x]) * (four[x] - eight[x]);
+                mean[x] += eight[x];
             }
         }
+        let [finest, fine, coarse, mean] = [finest, fine, coarse, mean].map(|lanes| lanes.iter().sum::<f32>());
         let cells = (TILE * TILE) as f32;
         // One level keeps black tiles from dividing by nothing.
         let scale = 1.0 / (cells * (mean / cells + 1.0).powi(2));

@@ -194,6 +194,28 @@ fn the_same_scene_is_judged_alike_at_any_resolution() {
 }
 
 #[test]
+fn wide_and_narrow_registers_give_the_same_figures() {
+    let (mut wide, mut narrow) = (gate(), gate());
+    let sizes = [SIZE, Size::new(1280, 1024), Size::new(333, 251), Size::new(70, 64), Size::new(8192, 64)];
+    for (seq, size) in sizes.into_iter().flat_map(|size| [size; 3]).enumerate() {
+        let seq = seq as u64 + 1;
+        let picture = || with_blobs_of(size, skin(size, (3.0 * seq as f32, seq as f32), 1.0, seq as i64));
+        let figures = wide.measure(&image(size, seq, 100 * seq, picture()));
+        let by_narrow = narrow.measure_anywhere(&image(size, seq, 100 * seq, picture()));
+        assert_eq!(format!("{figures:?}"), format!("{by_narrow:?}"), "{size}, picture {seq}");
+    }
+}
+
+/// A picture of any size with one bright spot, so that glare is filled too.
+fn with_blobs_of(size: Size, mut rgb: Vec<u8>) -> Vec<u8> {
+    let (width, middle) = (size.width as usize, size.height as usize / 2);
+    for row in rgb.chunks_exact_mut(width * 3).skip(middle - 6).take(12) {
+        row[width..width + 90].fill(252);
+    }
+    rgb
+}
+
+#[test]
 fn a_moving_view_is_refused_by_speed() {
     for (pixels, ms, expected) in [(3.0, 33, None), (20.0, 33, Some(RejectReason::Motion)), (20.0, 200, None)] {
         let mut gate = gate();

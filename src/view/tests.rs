@@ -96,8 +96,7 @@ fn recording() -> Snapshot {
     snapshot.finger = Some(finger("R4"));
     snapshot.field = Some(3);
     snapshot.quality = judged(None);
-    snapshot.measured: None,
-        pooling = Some(Pooled { logits: vec![-0.2, 0.3], probs: vec![0.38, 0.62], spread: 0.41 });
+    snapshot.pooling = Some(Pooled { logits: vec![-0.2, 0.3], probs: vec![0.38, 0.62], spread: Some(0.41) });
     snapshot.pooled_frames = 34;
     snapshot.fields = vec![
         field("R4", 1, FieldVerdict::Positive),

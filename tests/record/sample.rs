@@ -135,7 +135,7 @@ pub fn field_result(name: &str, evidence: Vec<Evidence>) -> FieldResult {
         to_ms: 29,
         frames: tally(),
         distinct: 2,
-        pooled: Some(Pooled { logits: vec![-0.1, 0.2], probs: vec![0.4, 0.6], spread: 0.01 }),
+        pooled: Some(Pooled { logits: vec![-0.1, 0.2], probs: vec![0.4, 0.6], spread: Some(0.01) }),
         verdict: FieldVerdict::Positive,
         rule: None,
         measured: None,

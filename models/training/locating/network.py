@@ -7,6 +7,7 @@ from torch.nn import functional
 # What the answer's planes are. `apex`, `proximal`, `vessel`, `nail`, `abnormal` and `haemorrhage` are logits; `log_width` is the natural
 # logarithm of um; `toward_x` and `toward_y` point from the limbs to the tip. The last four are only meant where a tip is.
 MAPS = ("apex", "proximal", "vessel", "nail", "haemorrhage", "abnormal", "log_width", "toward_x", "toward_y")
+NO_LOGITS = ("log_width", "toward_x", "toward_y")
 STRIDE = 2
 # Sides of the input are multiples of this.
 MULTIPLE = 16
