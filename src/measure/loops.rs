@@ -7,6 +7,9 @@ use super::tips::Tip;
 use crate::infer::Maps;
 use crate::measured::{ECTATIC_UM, GIANT_UM, Loop, LoopClass};
 
+/// The head of a slender hairpin, both limbs and what is between them, in um.
+const LEAST_HEAD_UM: f32 = 32.0;
+
 /// A loop, and where its tip stands along the row.
 pub struct Found {
     pub seen: Loop,
@@ -16,13 +19,35 @@ pub struct Found {
 
 /// Every tip that is one, as a loop.
 pub fn of(maps: &Maps, tips: &[Tip], row: Option<&Row>, settings: &Settings) -> Vec<Found> {
-    tips.iter().filter(|tip| tip.score >= settings.least_score).map(|tip| one(maps, tip, row, settings)).collect()
+    let sure = tips.iter().filter(|tip| tip.score >= settings.least_score);
+    apart(maps, sure, settings).into_iter().map(|tip| one(maps, tip, row, settings)).collect()
+}
+
+/// Of tips, from the highest down, those that are no second sight of a higher one.
+fn apart<'a>(maps: &Maps, tips: impl Iterator<Item = &'a Tip>, settings: &Settings) -> Vec<&'a Tip> {
+    let mut kept: Vec<&Tip> = Vec::new();
+    for tip in tips {
+        let near = |other: &&Tip| {
+            let far_um = (tip.x - other.x).hypot(tip.y - other.y) * maps.um_per_cell as f32;
+            far_um < settings.apart_um.max(0.3 * (tip.width_um + other.width_um))
+        };
+        if !kept.iter().any(near) {
+            kept.push(tip);
+        }
+    }
+    kept
+}
+
+/// Whether at least half of the loop's head lies in the picture: else it is not counted (AUTOCAPI study, EULAR 2017).
+fn shown(maps: &Maps, tip: &Tip) -> bool {
+    let border = tip.x.min(tip.y).min(maps.width as f32 - tip.x).min(maps.height as f32 - tip.y);
+    border * maps.um_per_cell as f32 >= (tip.width_um / 2.0).max(LEAST_HEAD_UM / 2.0)
 }
 
 fn one(maps: &Maps, tip: &Tip, row: Option<&Row>, settings: &Settings) -> Found {
     let place = row.map(|row| row.axes.to_fold(tip.x, tip.y));
     let counted = match (row, place) {
-        (Some(row), Some([u, w])) => (w - row.height(u)).abs() <= settings.band_um,
+        (Some(row), Some([u, w])) => shown(maps, tip) && (w - row.height(u)).abs() <= settings.band_um,
         _ => false,
     };
     let seen = Loop {
@@ -55,11 +80,38 @@ fn class(tip: &Tip, settings: &Settings) -> LoopClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infer::Plane;
+
+    fn tip(x: f32, score: f32, width_um: f32) -> Tip {
+        Tip { x, y: 50.0, score, width_um, toward: [0.0, -1.0], abnormal: 0.0 }
+    }
+
+    fn maps() -> Maps {
+        let data = vec![0.0; 100 * 100 * Plane::ALL.len()];
+        Maps { width: 100, height: 100, um_per_cell: 8.0, px_per_cell: [4.0, 4.0], data }
+    }
+
+    #[test]
+    fn a_second_sight_of_a_loop_is_no_second_loop() {
+        let settings = Settings::default();
+        let count = |tips: &[Tip]| of(&maps(), tips, None, &settings).len();
+        assert_eq!(count(&[tip(20.0, 0.9, 12.0), tip(25.0, 0.5, 12.0)]), 1, "40 um apart");
+        assert_eq!(count(&[tip(20.0, 0.9, 12.0), tip(27.0, 0.5, 12.0)]), 2, "56 um apart");
+        assert_eq!(count(&[tip(20.0, 0.9, 100.0), tip(27.0, 0.5, 100.0)]), 1, "two halves of a giant's head");
+        assert_eq!(count(&[tip(20.0, 0.29, 12.0)]), 0, "too faint");
+    }
+
+    #[test]
+    fn a_head_that_the_border_cuts_is_not_counted() {
+        for (x, width, expected) in [(1.9, 12.0, false), (2.1, 12.0, true), (5.0, 100.0, false), (7.0, 100.0, true)] {
+            assert_eq!(shown(&maps(), &tip(x, 0.9, width)), expected, "{x} cells from the border, {width} um");
+        }
+    }
 
     #[test]
     fn width_and_shape_make_the_class() {
         let settings = Settings::default();
-        let tip = |width_um, abnormal| Tip { x: 0.0, y: 0.0, score: 0.9, width_um, toward: [0.0, -1.0], abnormal };
+        let tip = |width_um, abnormal| Tip { abnormal, ..tip(0.0, 0.9, width_um) };
         for (width, abnormal, expected) in [
             (12.0, 0.0, LoopClass::Normal),
             (19.9, 0.0, LoopClass::Normal),
