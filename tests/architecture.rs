@@ -25,6 +25,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("append", vec!["digest"]),
         ("digest", vec![]),
         ("synth", with(&[])),
+        ("calibrate", vec!["frame", "scale", "time"]),
         ("capture", with(&["synth"])),
         ("decode", vec!["frame", "outcome", "time"]),
         ("quality", vec!["frame", "outcome", "scale", "time"]),
@@ -45,7 +46,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Foreign crates with one home (or a few, each named). A crate that is not here may be used anywhere.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("ort", &["infer/onnx.rs", "infer/providers.rs"]),
     ("turbojpeg", &["decode/", "synth/camera.rs"]),
     ("image", &["decode/still.rs", "bundle/golden.rs", "cli/overlay.rs"]),
@@ -59,6 +60,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("crossbeam_channel", &["pipeline/", "emit/", "daemon/", "cli/"]),
     ("ratatui", &["view.rs", "view/", "cli/"]),
     ("sd_notify", &["daemon/"]),
+    ("nokhwa", &["capture/nokhwa.rs"]),
 ];
 
 struct Paths {

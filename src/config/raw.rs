@@ -20,6 +20,10 @@ pub struct Raw {
     pub pool: aggregate::Rules,
     #[serde(default)]
     pub exam: timeline::Settings,
+    /// Keys that command the exam; the microscope's button accepts the field unless this says otherwise.
+    pub trigger: Option<Vec<capture::button::Binding>>,
+    /// Where calibrations are kept, and the magnification in use; without it nothing is measured in micrometres.
+    pub scale: Option<Scale>,
     pub record: Option<Record>,
     /// A plain file of every line, exams or not.
     pub file: Option<File>,
@@ -35,6 +39,13 @@ pub struct Source {
     pub kind: SourceKind,
     /// Of a replay: the recording.
     pub path: Option<PathBuf>,
+    /// Of a camera: which one.
+    pub device: Option<capture::select::Selector>,
+    /// What is done while the camera is not there at the start.
+    pub on_missing: Option<OnMissing>,
+    pub v4l2: Option<capture::v4l2::Settings>,
+    #[cfg(feature = "nokhwa")]
+    pub nokhwa: Option<capture::nokhwa::Settings>,
     pub simulated: Option<capture::simulated::Settings>,
     pub replay: Option<capture::replay::Settings>,
 }
@@ -44,6 +55,30 @@ pub struct Source {
 pub enum SourceKind {
     Simulated,
     Replay,
+    V4l2,
+    /// Needs the cargo feature of that name.
+    Nokhwa,
+}
+
+impl SourceKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Simulated => "simulated",
+            Self::Replay => "replay",
+            Self::V4l2 => "v4l2",
+            Self::Nokhwa => "nokhwa",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMissing {
+    /// The service starts all the same, with a fault, and takes the camera when it comes.
+    #[default]
+    Wait,
+    /// A failure to start.
+    Refuse,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +86,15 @@ pub enum SourceKind {
 pub struct Model {
     /// A bundle's folder.
     pub bundle: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Written by `hairpin calibrate`.
+    pub file: PathBuf,
+    /// As the lens says it, such as "200x".
+    pub magnification: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -9,21 +9,23 @@ pub mod gauges;
 pub mod prepare;
 mod queue;
 pub mod read;
+pub mod recover;
 pub mod stop;
 pub mod wanted;
 
 use std::io;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 
-use self::capture::{Capture, Opener};
+use self::capture::Capture;
 use self::counters::Beats;
 use self::desk::Desk;
 use self::gauges::{Board, Depth};
 use self::prepare::{Prepare, Step};
 use self::queue::{Policy, mailbox};
 use self::read::Read;
+use self::recover::Reopen;
 use self::stop::Stop;
 use self::wanted::Wanted;
 use crate::capture::Source;
@@ -49,13 +51,15 @@ pub const COMMANDS: usize = 16;
 pub struct Parts {
     pub source: Box<dyn Source>,
     /// `None` for a recording.
-    pub reopen: Option<Opener>,
+    pub reopen: Option<Box<dyn Reopen>>,
     pub step: Step,
     pub classifier: Classifier,
     pub desk: Desk,
     pub commands: Receiver<Request>,
     /// Of outputs that failed after they had opened.
     pub faults: Receiver<Fault>,
+    /// The other end of `faults`, for the loss of a live source; `None` where everything is to come in its order.
+    pub urgent: Option<Sender<Fault>>,
     pub board: Board,
     pub wanted: Wanted,
 }
@@ -81,7 +85,7 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result
 
 /// Starts the four data threads.
 pub fn start(parts: Parts) -> io::Result<Running> {
-    let Parts { source, reopen, step, classifier, desk, commands, faults, board, wanted } = parts;
+    let Parts { source, reopen, step, classifier, desk, commands, faults, urgent, board, wanted } = parts;
     let (policy, depth) =
         if source.info().live { (Policy::DropOldest, DEPTH_LIVE) } else { (Policy::Block, DEPTH_REPLAY) };
     let (stop, beats) = (Stop::new(), Beats::default());
@@ -96,8 +100,14 @@ pub fn start(parts: Parts) -> io::Result<Running> {
         Depth { name: "commands", capacity: COMMANDS, depth: len_of(commands.clone()) },
     ];
 
-    let capture =
-        Capture { out: raw_out, stop: stop.clone(), beat: beats.capture.clone(), reopen, wanted: wanted.clone() };
+    let capture = Capture {
+        out: raw_out,
+        stop: stop.clone(),
+        beat: beats.capture.clone(),
+        reopen,
+        wanted: wanted.clone(),
+        urgent,
+    };
     let prepare = Prepare { input: raw_in, out: ready_out, beat: beats.prepare.clone(), step, spares: spares_in };
     let read = Read { input: ready_in, out: findings_out, spares: spares_out, beat: beats.read.clone(), classifier };
     let exam_beat = beats.exam.clone();
