@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 HAIRPIN := target/release/hairpin
 
-.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file training-tests bench soak model fmt
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device bench bench-device soak soak-device model fmt
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -17,7 +17,7 @@ build: setup ## the release binary
 demo: build ## an exam of eight fingers on the simulated microscope
 	$(HAIRPIN) run --config config/demo.toml --view
 
-test: setup lint unit configs unit-file training-tests ## everything that must pass
+test: setup lint unit configs unit-file shell training-tests test-device ## everything that must pass
 
 lint: check-fmt clippy deny ## form, lints, licences
 
@@ -43,11 +43,24 @@ unit-file:
 	  systemd-analyze security --offline=yes --threshold=20 systemd/hairpin.service | tail -n 1; \
 	else echo "skipped: systemd-analyze is not installed"; fi
 
+shell:
+	@if command -v shellcheck >/dev/null; then shellcheck tests/rig/run tests/rig/build-guest tests/rig/guest-run tests/rig/guest/*; \
+	else echo "skipped: shellcheck is not installed"; fi
+
 training-tests:
 	@scripts/training-tests
 
+test-device: setup ## the same service against a real uvcvideo driver, in a small guest
+	tests/rig/run suite
+
 bench: build ## speed, side by side with what one would use instead
 	benches/run
+
+bench-device: setup ## what a camera costs, beside v4l2-ctl and ustreamer, in the guest
+	tests/rig/run figures
+
+soak-device: setup ## thirty minutes in the guest, the cable pulled once a minute
+	tests/rig/run soak 30
 
 soak: build ## thirty minutes at 30 frames/s, memory watched
 	benches/soak

@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod append;
 pub mod bundle;
+pub mod calibrate;
 pub mod capture;
 pub mod cli;
 pub mod client;

@@ -19,6 +19,8 @@ pub enum Damage {
     Cut,
     /// Bytes are missing or overwritten inside the entropy-coded data.
     Broken,
+    /// Two pictures in one: the driver missed the end of the first.
+    Merged,
     /// Fewer bytes than the announced size needs.
     Short,
     /// Larger or smaller than any frame we read.

@@ -66,6 +66,31 @@ pub enum Event {
 pub struct SourceEvent {
     pub change: SourceChange,
     pub source: SourceWords,
+    /// What is tried to get the source back; there when `change` is `recovering`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+}
+
+/// One step of getting a source back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recovery {
+    pub rung: Rung,
+    /// How often this rung was tried in this run of the service, this time included.
+    pub times: u64,
+}
+
+/// From the least that can be tried to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// The stream of the open device is started anew.
+    RestartStream,
+    /// The device is opened anew.
+    Reopen,
+    /// The device is not there: it is waited for.
+    Wait,
+    /// The device is reset on its USB port.
+    UsbReset,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,6 +99,10 @@ pub enum SourceChange {
     Opened,
     Lost,
     Ended,
+    /// What is known of it changed: the rate was measured, the scale has expired.
+    Changed,
+    /// It is being got back.
+    Recovering,
 }
 
 /// What is known of a source; `capture` fills it in.
@@ -88,9 +117,50 @@ pub struct SourceWords {
     /// As negotiated; absent where the source has no rate of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames_per_s: Option<f64>,
+    /// By the driver's own numbers and stamps; absent before two seconds of frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_per_s: Option<f64>,
     /// Absent where nobody measured it: then nothing in micrometres is reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// There when the source is a camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Box<DeviceWords>>,
+}
+
+/// Which camera it is, what was asked of it, and what it made of that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeviceWords {
+    /// The name under which it is known again: `usb:VID:PID[:SERIAL][@PORT]` where it is on USB.
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub make: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The USB port, or the place on another bus.
+    pub port: String,
+    pub path: String,
+    pub driver: String,
+    pub asked_size: Size,
+    pub asked_frames_per_s: f64,
+    /// Of each control that the configuration names, what was asked and what came of it.
+    pub controls: Vec<ControlWords>,
+}
+
+/// A control of the camera, in the camera's own units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ControlWords {
+    pub name: String,
+    /// Absent when it was to stay as it is and could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<i32>,
+    /// Why it was not granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -27,6 +27,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("append", vec!["digest"]),
         ("digest", vec![]),
         ("synth", with(&[])),
+        ("calibrate", vec!["frame", "scale", "time"]),
         ("capture", with(&["synth"])),
         ("decode", vec!["frame", "outcome", "time"]),
         ("quality", vec!["frame", "outcome", "scale", "time"]),
@@ -42,7 +43,18 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("view", with(&[])),
         (
             "pipeline",
-            with(&["aggregate", "capture", "decode", "emit", "exam", "infer", "measure", "preprocess", "quality", "record"]),
+            with(&[
+                "aggregate",
+                "capture",
+                "decode",
+                "emit",
+                "exam",
+                "infer",
+                "measure",
+                "preprocess",
+                "quality",
+                "record",
+            ]),
         ),
     ])
 }
@@ -63,6 +75,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("crossbeam_channel", &["pipeline/", "emit/", "daemon/", "cli/"]),
     ("ratatui", &["view.rs", "view/", "cli/"]),
     ("sd_notify", &["daemon/"]),
+    ("nokhwa", &["capture/nokhwa.rs"]),
 ];
 
 struct Paths {

@@ -38,6 +38,42 @@ fn refused(section: &str, line: &str, words: &[&str]) {
     assert!(named, "[{section}] {line} stands on line {number}, and this does not say so: {}", ran.err);
 }
 
+/// `hairpin check` of a configuration with this `[source]`.
+fn check_source(source: &str, more: &str) -> support::Ran {
+    let bench = Bench::new();
+    let path = bench.config_of(source, more);
+    bench.run(&["check", "--config", path.to_str().unwrap()])
+}
+
+#[test]
+fn a_camera_is_configured_or_refused_by_key() {
+    let camera = "kind = \"v4l2\"\ndevice = \"usb:1d6b:ffff:NONE\"";
+    let full = "\n[source.v4l2]\nsize = { width = 1280, height = 1024 }\nformat = \"mjpeg\"\n\
+        [source.v4l2.controls]\nexposure = \"lock\"\ngain = 40\nwhite_balance = \"auto\"\npower_line = \"50hz\"";
+    let more = "[[trigger]]\nkey = \"camera\"\ndoes = \"next-finger\"\n\
+        [[trigger]]\nkey = \"code:57\"\ndoes = \"skip\"\nfrom = \"/dev/input/by-id/pedal\"\n\
+        [scale]\nfile = \"scales.jsonl\"\nmagnification = \"200x\"";
+    let checked = check_source(&format!("{camera}{full}"), more).ok();
+    assert!(
+        checked.out.contains("no device fits usb:1d6b:ffff:NONE"),
+        "an absent camera is waited for: {}",
+        checked.out
+    );
+    for (source, more, words) in [
+        ("kind = \"v4l2\"\ndevice = \"video0\"", "", &["names no device"][..]),
+        ("kind = \"v4l2\"\npath = \"x\"", "", &["source.path", "\"v4l2\""]),
+        ("kind = \"simulated\"\ndevice = \"any\"", "", &["source.device", "\"simulated\""]),
+        ("kind = \"v4l2\"\n[source.v4l2]\nframes_per_s = 0.0", "", &["frames_per_s"]),
+        ("kind = \"v4l2\"\n[source.v4l2]\nformat = \"png\"", "", &["format"]),
+        ("kind = \"v4l2\"\n[source.v4l2.controls]\nexposure = \"manual\"", "", &["exposure"]),
+        (camera, "[[trigger]]\nkey = \"KEY_CAMERA\"\ndoes = \"skip\"", &["is no key"]),
+        (camera, "[[trigger]]\nkey = \"camera\"\ndoes = \"shoot\"", &["shoot"]),
+        (camera, "[scale]\nfile = \"s\"\nmagnification = \"\"", &["scale.magnification"]),
+    ] {
+        check_source(source, more).ends(78, &[words, &["hairpin.toml"]].concat());
+    }
+}
+
 #[test]
 fn an_unknown_or_misspelt_key_is_refused_in_every_section() {
     for (section, key) in [
@@ -113,7 +149,7 @@ fn a_value_of_the_wrong_type_or_word_is_refused() {
     refused("exam", "settle_ms = -5", &["settle_ms", "-5"]);
     refused("runtime", "on_missing = \"ignore\"", &["ignore", "`refuse` or `next`"]);
     refused("runtime", "providers = [\"gpu\"]", &["gpu", "`cuda`"]);
-    refused("source", "kind = \"camera\"", &["camera", "`simulated` or `replay`"]);
+    refused("source", "kind = \"camera\"", &["camera", "`simulated`, `replay`, `v4l2`"]);
     refused("source.simulated", "fingers = [\"R9\"]", &["R9"]);
     refused("emit", "http = \"localhost\"", &["http"]);
     refused("emit", "stream = { path = \"stream.sock\", mode = \"rw\" }", &["octal"]);

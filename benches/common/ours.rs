@@ -155,6 +155,7 @@ pub fn run(bundle: &Bundle, film: &Film, threads: u32, period: Option<Duration>,
         desk,
         commands: never(),
         faults: never(),
+        urgent: None,
         board: Board::default(),
         wanted: Wanted::always(),
     })?;

@@ -221,7 +221,7 @@ mod tests {
             fields_not_classifiable: 0,
             frames: Tally::default(),
             measured: None,
-        evidence: vec![],
+            evidence: vec![],
         }
     }
 

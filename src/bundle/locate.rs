@@ -145,7 +145,11 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Locate
         format!("input.multiple: expected 1 to 256, found {}", multiple.get_ref())
     })?;
     text.ensure(&stride, *stride.get_ref() > 0 && multiple.get_ref() % stride.get_ref() == 0, || {
-        format!("output.stride: expected a divisor of input.multiple, {}, found {}", multiple.get_ref(), stride.get_ref())
+        format!(
+            "output.stride: expected a divisor of input.multiple, {}, found {}",
+            multiple.get_ref(),
+            stride.get_ref()
+        )
     })?;
     let maps = w.output.maps;
     text.ensure(&maps, (1..=64).contains(&maps.get_ref().len()), || {

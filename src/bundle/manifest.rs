@@ -132,7 +132,12 @@ impl Text {
         toml::from_str(&self.text).map_err(|e| self.error(e.span(), e.message()))
     }
 
-    pub(super) fn ensure<T>(&self, value: &Spanned<T>, holds: bool, message: impl FnOnce() -> String) -> Result<(), BundleError> {
+    pub(super) fn ensure<T>(
+        &self,
+        value: &Spanned<T>,
+        holds: bool,
+        message: impl FnOnce() -> String,
+    ) -> Result<(), BundleError> {
         if holds { Ok(()) } else { Err(self.error(Some(value.span()), message())) }
     }
 }
@@ -240,7 +245,10 @@ fn labels(text: &Text, labels: Spanned<Vec<String>>) -> Result<Vec<String>, Bund
     Ok(labels.into_inner())
 }
 
-pub(super) fn files(text: &Text, files: BTreeMap<String, Spanned<String>>) -> Result<BTreeMap<String, String>, BundleError> {
+pub(super) fn files(
+    text: &Text,
+    files: BTreeMap<String, Spanned<String>>,
+) -> Result<BTreeMap<String, String>, BundleError> {
     let mut checked = BTreeMap::new();
     for (name, digest) in files {
         let inside = !name.is_empty()

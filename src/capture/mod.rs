@@ -3,13 +3,23 @@
 //! A source hands out `RawFrame`s and looks at no pixel: whether a frame can be read is decided further down.
 
 mod avi;
+pub mod button;
+pub mod devices;
+pub mod hotplug;
 mod mjpeg_stream;
+#[cfg(feature = "nokhwa")]
+pub mod nokhwa;
 mod pace;
 mod plan;
+pub mod rate;
 pub mod replay;
+pub mod select;
 mod sidecar;
 pub mod simulated;
+pub mod sleep;
 mod stills;
+pub mod supervisor;
+pub mod v4l2;
 
 use std::error::Error;
 use std::io;
@@ -32,6 +42,17 @@ pub trait Source: Send {
     ///
     /// Kinds: `BadFrame` leaves the source usable, ask again; after any other kind it gives no more frames.
     fn next(&mut self, patience: Duration) -> Result<Next, CaptureError>;
+
+    /// Nobody needs frames for now: told again and again while that is so. A camera stops its stream, and an error
+    /// says that it was lost meanwhile. The next `next` wakes it, and `info` may have changed by then.
+    fn rest(&mut self) -> Result<(), CaptureError> {
+        Ok(())
+    }
+
+    /// Starts a stream anew that fell silent, without opening the source anew: the least that can be tried.
+    fn restart(&mut self) -> Result<(), CaptureError> {
+        Err(CaptureError::new(CaptureErrorKind::Unsupported, "this source has no stream that could be restarted"))
+    }
 }
 
 #[derive(Debug)]

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::{find_config, out};
 use crate::bundle::Bundle;
-use crate::capture::{Replay, Source};
+use crate::capture::devices::Tree;
+use crate::capture::select::Selector;
+use crate::capture::v4l2::capture_nodes;
+use crate::capture::{CaptureErrorKind, Replay, Source};
 use crate::config::{Resolved, SourceChoice};
 use crate::daemon::assemble;
 use crate::failure::{Failure, OrFail, Status};
@@ -44,6 +47,21 @@ fn source(choice: &SourceChoice) -> Result<(), Failure> {
             let frames = replay.info().frames_total.map_or("frames".to_owned(), |n| format!("{n} frames"));
             out::line(format!("source: {frames} in {}", path.display()))
         }
+        SourceChoice::V4l2 { device, .. } => camera(device),
+        #[cfg(feature = "nokhwa")]
+        SourceChoice::Nokhwa(_) => out::line("source: a camera through nokhwa, looked for at the start"),
+    }
+}
+
+/// Whether the camera is there; not opened, so that a service that has it goes on. That it is unplugged is no error of
+/// the configuration, that several fit is.
+fn camera(device: &Selector) -> Result<(), Failure> {
+    match device.choose(&capture_nodes(&Tree::default())) {
+        Ok(found) => out::line(format!("source: {}", found.told())),
+        Err(error) if error.kind == CaptureErrorKind::NotFound => {
+            out::line(format!("source: {error}; the service waits for it"))
+        }
+        Err(error) => Err(Failure::new(Status::Config, error)),
     }
 }
 

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::{find_config, out};
 use crate::bundle::Bundle;
+use crate::capture::devices::Tree;
+use crate::capture::v4l2;
 use crate::config::{self, Resolved};
 use crate::daemon::assemble;
 use crate::failure::{Failure, Status};
@@ -127,28 +129,20 @@ fn look_at_disk(config: &Resolved, looks: &mut Vec<Look>) {
 /// twenty minutes takes some 140 MB; twice that is asked for.
 const FREE_MB: u64 = 300;
 
-/// Video nodes, and whether this user may open them.
+/// Cameras, and whether this user may open them.
 fn look_at_cameras(looks: &mut Vec<Look>) {
-    let nodes = std::fs::read_dir("/sys/class/video4linux").map(|entries| {
-        let mut names: Vec<String> =
-            entries.filter_map(Result::ok).map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    });
-    let nodes = nodes.unwrap_or_default();
-    if nodes.is_empty() {
-        let words = "no video device: this version reads the simulated microscope and recordings";
+    let cameras = v4l2::capture_nodes(&Tree::default());
+    if cameras.is_empty() {
+        let words = "none: the simulated microscope and recordings can be read all the same";
         looks.push(Look { what: "cameras".to_owned(), state: State::Absent, words: words.to_owned() });
     }
-    for node in nodes {
-        let name = std::fs::read_to_string(format!("/sys/class/video4linux/{node}/name")).unwrap_or_default();
-        let path = format!("/dev/{node}");
+    for camera in cameras {
         let access = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
-        let found = match rustix::fs::access(&path, access) {
-            Ok(()) => Ok(format!("{}: may be opened", name.trim())),
-            Err(e) => Err(format!("{}: {e}: add this user to the group video", name.trim())),
+        let found = match rustix::fs::access(&camera.path, access) {
+            Ok(()) => Ok(format!("{}: may be opened", camera.told())),
+            Err(_) => Err(v4l2::denied(&camera.path)),
         };
-        looks.push(Look::new(path, found));
+        looks.push(Look::new(camera.path.display().to_string(), found));
     }
 }
 

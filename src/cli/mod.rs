@@ -1,7 +1,9 @@
 //! The subcommands, one file each: `Args` as typed, `run` to do it.
 
+mod calibrate;
 mod check;
 mod completions;
+mod devices;
 mod doctor;
 mod exam;
 mod models;
@@ -47,6 +49,10 @@ enum Command {
     Check(check::Args),
     /// Say what this machine has: library, providers, permissions, disk.
     Doctor(doctor::Args),
+    /// Measure how many micrometres a pixel is, on a picture of a stage micrometer or ruler.
+    Calibrate(calibrate::Args),
+    /// List the cameras of this machine: what they are, what they offer, whether they can be had.
+    Devices(devices::Args),
     /// Command the running service's exam.
     Exam(exam::Args),
     /// List or verify model bundles.
@@ -73,6 +79,8 @@ impl Cli {
             Command::Read(args) => read::run(args).map(done),
             Command::Check(args) => check::run(args).map(done),
             Command::Doctor(args) => doctor::run(args).map(done),
+            Command::Calibrate(args) => calibrate::run(args).map(done),
+            Command::Devices(args) => devices::run(args).map(done),
             Command::Exam(args) => exam::run(args).map_err(|e| Failure::new(Status::of(e.exit_code()), e)),
             Command::Models(args) => models::run(args).map(done),
             Command::Verify(args) => verify::run(args).map(done),

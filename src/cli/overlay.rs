@@ -7,12 +7,12 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use image::ImageReader;
+use image::{ColorType, ImageFormat, ImageReader};
 use serde::Serialize;
 
 use super::read::{Outcome, Seen, words};
 use crate::failure::{Failure, Status};
-use crate::frame::{Format, RawFrame, Size};
+use crate::frame::{Format, Image, RawFrame, Size};
 use crate::measured::LoopClass;
 use crate::outcome::Quality;
 use crate::report::NOTICE;
@@ -120,6 +120,33 @@ fn loops(seen: &Seen) -> String {
         ));
     }
     svg
+}
+
+/// The picture with marks drawn over it and one line of words below.
+pub fn annotated(raw: &RawFrame, image: &Image, marks: &str, words: &str) -> Result<String, Failure> {
+    let Size { width, height } = image.size();
+    let (media, bytes) = match raw.format {
+        Format::Mjpeg => ("image/jpeg", raw.bytes.to_vec()),
+        _ => ("image/png", png(image)?),
+    };
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {total}\" font-family=\"sans-serif\">\n\
+         <rect width=\"{width}\" height=\"{total}\" fill=\"#111\"/>\n\
+         <svg width=\"{width}\" height=\"{height}\">\n\
+         <image width=\"{width}\" height=\"{height}\" href=\"data:{media};base64,{bytes}\"/>\n{marks}</svg>\n{words}</svg>\n",
+        total = height + 40,
+        bytes = STANDARD.encode(bytes),
+        words = text(16, height + 28, 18, words),
+    ))
+}
+
+/// What a camera sends uncompressed no browser shows.
+fn png(image: &Image) -> Result<Vec<u8>, Failure> {
+    let Size { width, height } = image.size();
+    let mut bytes = Cursor::new(Vec::new());
+    image::write_buffer_with_format(&mut bytes, image.rgb(), width, height, ColorType::Rgb8, ImageFormat::Png)
+        .map_err(|e| Failure::new(Status::Internal, e))?;
+    Ok(bytes.into_inner())
 }
 
 /// Of the picture as a viewer shows it: a TIFF has no fixed place for it, so its header is read.

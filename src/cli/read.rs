@@ -68,9 +68,17 @@ pub enum Outcome {
         #[serde(skip_serializing_if = "Option::is_none")]
         measured: Option<Box<Measured>>,
     },
-    Rejected { reason: RejectReason, advice: &'static str, quality: Quality },
-    Undecodable { damage: Damage },
-    Failed { message: String },
+    Rejected {
+        reason: RejectReason,
+        advice: &'static str,
+        quality: Quality,
+    },
+    Undecodable {
+        damage: Damage,
+    },
+    Failed {
+        message: String,
+    },
 }
 
 #[derive(Serialize)]

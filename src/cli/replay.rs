@@ -137,7 +137,8 @@ fn start(args: &Args, config: &Resolved, source: Box<dyn Source>) -> Result<(Run
     });
     let Reading { step, classifier, .. } = reading;
     let (commands, faults, board, wanted) = (never(), never(), Board::default(), Wanted::always());
-    let parts = Parts { source, reopen: None, step, classifier, loops, desk, commands, faults, board, wanted };
+    let parts =
+        Parts { source, reopen: None, step, classifier, loops, desk, commands, faults, urgent: None, board, wanted };
     Ok((pipeline::start(parts).or_fail(Status::Unavailable)?, lines))
 }
 

@@ -8,8 +8,8 @@ mod resolve;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-pub use raw::{Raw, SourceKind};
-pub use resolve::{MeasureChoice, Resolved, SourceChoice};
+pub use raw::{OnMissing, Raw, SourceKind};
+pub use resolve::{MeasureChoice, Resolved, ScaleChoice, SourceChoice};
 
 /// What is wrong with a configuration: always the file, and the line and key where there is one.
 #[derive(Debug, thiserror::Error)]

@@ -22,6 +22,10 @@ pub struct Raw {
     pub pool: aggregate::Rules,
     #[serde(default)]
     pub exam: timeline::Settings,
+    /// Keys that command the exam; the microscope's button accepts the field unless this says otherwise.
+    pub trigger: Option<Vec<capture::button::Binding>>,
+    /// Where calibrations are kept, and the magnification in use; without it nothing is measured in micrometres.
+    pub scale: Option<Scale>,
     pub record: Option<Record>,
     /// A plain file of every line, exams or not.
     pub file: Option<File>,
@@ -37,6 +41,13 @@ pub struct Source {
     pub kind: SourceKind,
     /// Of a replay: the recording.
     pub path: Option<PathBuf>,
+    /// Of a camera: which one.
+    pub device: Option<capture::select::Selector>,
+    /// What is done while the camera is not there at the start.
+    pub on_missing: Option<OnMissing>,
+    pub v4l2: Option<capture::v4l2::Settings>,
+    #[cfg(feature = "nokhwa")]
+    pub nokhwa: Option<capture::nokhwa::Settings>,
     pub simulated: Option<capture::simulated::Settings>,
     pub replay: Option<capture::replay::Settings>,
 }
@@ -46,6 +57,30 @@ pub struct Source {
 pub enum SourceKind {
     Simulated,
     Replay,
+    V4l2,
+    /// Needs the cargo feature of that name.
+    Nokhwa,
+}
+
+impl SourceKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Simulated => "simulated",
+            Self::Replay => "replay",
+            Self::V4l2 => "v4l2",
+            Self::Nokhwa => "nokhwa",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMissing {
+    /// The service starts all the same, with a fault, and takes the camera when it comes.
+    #[default]
+    Wait,
+    /// A failure to start.
+    Refuse,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,6 +111,15 @@ fn every_ms() -> u64 {
 
 fn one_thread() -> u32 {
     1
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Written by `hairpin calibrate`.
+    pub file: PathBuf,
+    /// As the lens says it, such as "200x".
+    pub magnification: String,
 }
 
 #[derive(Debug, Deserialize)]

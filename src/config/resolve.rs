@@ -4,7 +4,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::raw::{self, Raw, SourceKind};
+use super::raw::{self, OnMissing, Raw, SourceKind};
 use super::{ConfigError, locate};
 use crate::exam::timeline;
 use crate::{aggregate, capture, emit, infer, measure, quality, telemetry};
@@ -22,6 +22,8 @@ pub struct Resolved {
     pub gate: quality::Settings,
     pub pool: aggregate::Rules,
     pub exam: timeline::Settings,
+    pub trigger: Vec<capture::button::Binding>,
+    pub scale: Option<ScaleChoice>,
     pub record: Option<RecordChoice>,
     pub file: Option<PathBuf>,
     pub emit: emit::Settings,
@@ -31,7 +33,23 @@ pub struct Resolved {
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceChoice {
     Simulated(capture::simulated::Settings),
-    Replay { path: PathBuf, settings: capture::replay::Settings },
+    Replay {
+        path: PathBuf,
+        settings: capture::replay::Settings,
+    },
+    V4l2 {
+        device: capture::select::Selector,
+        settings: capture::v4l2::Settings,
+        on_missing: OnMissing,
+    },
+    #[cfg(feature = "nokhwa")]
+    Nokhwa(capture::nokhwa::Settings),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScaleChoice {
+    pub file: PathBuf,
+    pub magnification: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +81,7 @@ pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigErro
     here.check("runtime", raw.runtime.check())?;
     here.check("log", raw.log.check())?;
     let source = here.source(raw.source)?;
+    let scale = here.scale(raw.scale)?;
     let record = here.record(raw.record)?;
     let file = raw.file.map(|file| here.absolute(&file.path));
     let mut emit = raw.emit;
@@ -82,6 +101,8 @@ pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigErro
         gate: raw.gate,
         pool: raw.pool,
         exam: raw.exam,
+        trigger: raw.trigger.unwrap_or_else(capture::button::default_bindings),
+        scale,
         record,
         file,
         emit,
@@ -119,27 +140,37 @@ impl Here<'_> {
     }
 
     fn source(&self, source: raw::Source) -> Result<SourceChoice, ConfigError> {
+        self.only_its_own_keys(&source)?;
         match source.kind {
             SourceKind::Simulated => {
-                for (key, set) in [("source.replay", source.replay.is_some()), ("source.path", source.path.is_some())] {
-                    if set {
-                        return Err(self.wrong(key, "is set, but source.kind is \"simulated\": remove one"));
-                    }
-                }
                 let settings = source.simulated.unwrap_or_default();
                 self.check("source.simulated", settings.check())?;
                 Ok(SourceChoice::Simulated(settings))
             }
             SourceKind::Replay => {
-                if source.simulated.is_some() {
-                    return Err(self.wrong("source.simulated", "is set, but source.kind is \"replay\": remove one"));
-                }
                 let missing = || self.wrong("source.kind", "\"replay\" needs source.path, the recording");
                 let path = self.absolute(&source.path.ok_or_else(missing)?);
                 let mut settings = source.replay.unwrap_or_default();
                 self.check("source.replay", settings.check())?;
                 settings.sidecar = settings.sidecar.map(|sidecar| self.absolute(&sidecar));
                 Ok(SourceChoice::Replay { path, settings })
+            }
+            SourceKind::V4l2 => {
+                let settings = source.v4l2.unwrap_or_default();
+                self.check("source.v4l2", settings.check())?;
+                let device = source.device.unwrap_or(capture::select::Selector::Any);
+                Ok(SourceChoice::V4l2 { device, settings, on_missing: source.on_missing.unwrap_or_default() })
+            }
+            #[cfg(feature = "nokhwa")]
+            SourceKind::Nokhwa => {
+                let settings = source.nokhwa.unwrap_or_default();
+                self.check("source.nokhwa", settings.check())?;
+                Ok(SourceChoice::Nokhwa(settings))
+            }
+            #[cfg(not(feature = "nokhwa"))]
+            SourceKind::Nokhwa => {
+                let message = "\"nokhwa\" is not in this build (cargo feature nokhwa); on Linux use \"v4l2\"";
+                Err(self.wrong("source.kind", message))
             }
         }
     }
@@ -153,12 +184,44 @@ impl Here<'_> {
         self.check("measure.limits", measure.limits.check())?;
         if !(MEASURE_EVERY_MS).contains(&measure.every_ms) {
             let (least, most) = (MEASURE_EVERY_MS.start(), MEASURE_EVERY_MS.end());
-            return Err(self.wrong("measure.every_ms", format!("is {}: it must be {least} to {most}", measure.every_ms)));
+            return Err(
+                self.wrong("measure.every_ms", format!("is {}: it must be {least} to {most}", measure.every_ms))
+            );
         }
         let runtime = infer::Settings { threads: measure.threads, ..runtime.clone() };
         self.check("measure", runtime.check())?;
         let (bundle, every) = (self.absolute(&measure.bundle), Duration::from_millis(measure.every_ms));
         Ok(Some(MeasureChoice { bundle, every, runtime, limits: measure.limits }))
+    }
+
+    /// A key of another kind of source would be read by nobody.
+    fn only_its_own_keys(&self, source: &raw::Source) -> Result<(), ConfigError> {
+        use SourceKind::{Replay, Simulated, V4l2};
+        let keys: [(&str, bool, &[SourceKind]); 6] = [
+            ("source.path", source.path.is_some(), &[Replay]),
+            ("source.replay", source.replay.is_some(), &[Replay]),
+            ("source.simulated", source.simulated.is_some(), &[Simulated]),
+            ("source.device", source.device.is_some(), &[V4l2]),
+            ("source.on_missing", source.on_missing.is_some(), &[V4l2]),
+            ("source.v4l2", source.v4l2.is_some(), &[V4l2]),
+        ];
+        for (key, set, kinds) in keys {
+            if set && !kinds.contains(&source.kind) {
+                let kind = source.kind.name();
+                return Err(self.wrong(key, format!("is set, but source.kind is \"{kind}\": remove one")));
+            }
+        }
+        Ok(())
+    }
+
+    fn scale(&self, scale: Option<raw::Scale>) -> Result<Option<ScaleChoice>, ConfigError> {
+        let Some(raw::Scale { file, magnification }) = scale else { return Ok(None) };
+        let plain = !magnification.is_empty() && magnification.chars().all(|c| c.is_ascii_graphic());
+        if !plain || magnification.len() > 16 {
+            let message = "write it as the lens does, such as \"200x\": 1 to 16 characters without spaces";
+            return Err(self.wrong("scale.magnification", message));
+        }
+        Ok(Some(ScaleChoice { file: self.absolute(&file), magnification }))
     }
 
     fn record(&self, record: Option<raw::Record>) -> Result<Option<RecordChoice>, ConfigError> {

@@ -1,8 +1,10 @@
 //! Puts the reading parts together, the same for the service, a replay and a one-shot read.
 
+use super::camera::{self, CameraOpener};
 use super::memory;
 use crate::aggregate;
 use crate::bundle::{Bundle, InputSpec, LocateBundle};
+use crate::capture::v4l2::Camera;
 use crate::capture::{self, CaptureError, CaptureErrorKind, Source};
 use crate::config::{MeasureChoice, Resolved, SourceChoice};
 use crate::decode::Decoder;
@@ -11,10 +13,12 @@ use crate::infer::{self, Classifier, InferError, Locator, Runtime};
 use crate::pipeline::Loops;
 use crate::pipeline::measure::{Chooser, Measurer};
 use crate::pipeline::prepare::Step;
+use crate::pipeline::recover::Reopen;
 use crate::preprocess::{FieldPreparer, Preparer};
 use crate::quality::{self, Demands, Gate};
 use crate::report::{ModelWords, Provenance, RuntimeWords, SourceWords};
 use crate::scale::Scale;
+use crate::time::Clock;
 
 /// A loaded, verified and warm model with the steps before it.
 pub struct Reading {
@@ -90,11 +94,36 @@ fn step(gate: &quality::Settings, demands: Demands, input: &InputSpec, scale: Op
     Ok(Step::new(decoder, Gate::new(gate.clone(), demands), Preparer::new(input), scale))
 }
 
-/// Opens the configured source.
-pub fn source(choice: &SourceChoice) -> Result<Box<dyn Source>, CaptureError> {
-    match choice {
-        SourceChoice::Simulated(settings) => Ok(Box::new(capture::simulated::Simulated::open(settings.clone())?)),
-        SourceChoice::Replay { path, settings } => Ok(Box::new(capture::Replay::open(path, settings.clone())?)),
+/// A source, open, and what opens it again; nothing does where it is read once.
+pub type Opened = (Box<dyn Source>, Option<Box<dyn Reopen>>);
+
+/// The configured source.
+pub fn source(config: &Resolved) -> Result<Opened, CaptureError> {
+    match &config.source {
+        SourceChoice::Simulated(settings) => {
+            let settings = settings.clone();
+            let open = move || -> Result<Box<dyn Source>, CaptureError> {
+                Ok(Box::new(capture::simulated::Simulated::open(settings.clone())?))
+            };
+            let source = open()?;
+            let live = source.info().live;
+            Ok((source, live.then(|| Box::new(open) as Box<dyn Reopen>)))
+        }
+        SourceChoice::Replay { path, settings } => Ok((Box::new(capture::Replay::open(path, settings.clone())?), None)),
+        SourceChoice::V4l2 { device, settings, on_missing } => {
+            let scale = camera::scale_of(config.scale.clone());
+            let mut camera = Camera::new(device.clone(), settings.clone(), Clock::live(), scale);
+            let source = camera::open(&mut camera, *on_missing)?;
+            Ok((source, Some(Box::new(CameraOpener::new(camera, settings.usb_reset)))))
+        }
+        #[cfg(feature = "nokhwa")]
+        SourceChoice::Nokhwa(settings) => {
+            let (settings, clock) = (settings.clone(), Clock::live());
+            let open = move || -> Result<Box<dyn Source>, CaptureError> {
+                Ok(Box::new(capture::nokhwa::Nokhwa::open(settings.clone(), clock.clone())?))
+            };
+            Ok((open()?, Some(Box::new(open))))
+        }
     }
 }
 
@@ -105,9 +134,18 @@ pub fn capture_failure(error: CaptureError) -> Failure {
         | CaptureErrorKind::Stalled
         | CaptureErrorKind::NoBandwidth => Status::Unavailable,
         CaptureErrorKind::Unsupported | CaptureErrorKind::BadFrame => Status::Data,
-        CaptureErrorKind::Denied | CaptureErrorKind::Io => Status::Io,
+        CaptureErrorKind::Denied => Status::Denied,
+        CaptureErrorKind::Io => Status::Io,
     };
     Failure::new(status, error)
+}
+
+/// What a camera does not offer was asked for by the configuration; what a recording does not hold is the recording's.
+pub fn source_failure(choice: &SourceChoice, error: CaptureError) -> Failure {
+    match (choice, error.kind) {
+        (SourceChoice::V4l2 { .. }, CaptureErrorKind::Unsupported) => Failure::new(Status::Config, error),
+        _ => capture_failure(error),
+    }
 }
 
 /// What every exam's record says of how its results came about.

@@ -2,11 +2,13 @@
 //! everything down again in order.
 
 pub mod assemble;
+mod camera;
 mod memory;
 pub mod notify;
 mod reload;
 pub mod shutdown;
 pub mod signals;
+mod trigger;
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +16,12 @@ use crossbeam_channel::bounded;
 
 use self::assemble::Reading;
 use self::signals::{Signal, Signals};
-use crate::config::{Resolved, SourceChoice};
+use self::trigger::Trigger;
+use crate::config::Resolved;
 use crate::emit::jsonl::JsonlFile;
 use crate::emit::{Bus, EmitError, Net, Present, RING, Wires};
 use crate::exam::Exam;
 use crate::failure::{Failure, OrFail, Status};
-use crate::pipeline::capture::Opener;
 use crate::pipeline::counters::Progress;
 use crate::pipeline::desk::{self, Desk, Outlets};
 use crate::pipeline::gauges::{Board, gauges};
@@ -59,7 +61,8 @@ impl Service {
         let records = config.record.as_ref().map(|r| Records::at(&r.folder)).transpose().or_fail(Status::Io)?;
         let interrupted = records.as_ref().map(recover).transpose()?.unwrap_or_default();
         let file = config.file.as_deref().map(JsonlFile::open).transpose().or_fail(Status::Io)?;
-        let source = assemble::source(&config.source).map_err(assemble::capture_failure)?;
+        let (source, reopen) =
+            assemble::source(&config).map_err(|error| assemble::source_failure(&config.source, error))?;
 
         let info = source.info();
         let live = info.live;
@@ -95,18 +98,28 @@ impl Service {
         let (faults, output_faults) = bounded(COMMANDS);
         let running = pipeline::start(Parts {
             source,
-            reopen: live.then(|| opener(config.source.clone())),
+            reopen,
             step,
             classifier,
             loops,
             desk,
             commands,
             faults: output_faults,
+            urgent: live.then(|| faults.clone()),
             wanted,
             board: board.clone(),
         })
         .or_fail(Status::Unavailable)?;
         let mut service = Self { running, net: None, bus, board, signals, config, handles };
+        let trigger = Trigger {
+            bindings: service.config.trigger.clone(),
+            bus: service.bus.clone(),
+            commands: command_queue.clone(),
+            stop: service.running.stop.clone(),
+        };
+        let trigger = trigger.start().or_fail(Status::Unavailable)?;
+        // Joined first: commands come to their end before the frames do.
+        service.running.threads.insert(0, ("trigger", trigger));
         let wires = Wires {
             control: command_queue,
             faults,
@@ -193,10 +206,6 @@ impl Service {
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-fn opener(choice: SourceChoice) -> Opener {
-    Box::new(move || assemble::source(&choice))
 }
 
 fn first_present(reading: &Reading) -> Present {

@@ -28,6 +28,8 @@ pub fn reload(current: &mut Resolved, handles: &Handles) -> Result<Vec<&'static 
         ("runtime", current.runtime == new.runtime),
         ("pool", current.pool == new.pool),
         ("exam", current.exam == new.exam),
+        ("trigger", current.trigger == new.trigger),
+        ("scale", current.scale == new.scale),
         ("record", current.record == new.record),
         ("file", current.file == new.file),
         ("emit", current.emit == new.emit),

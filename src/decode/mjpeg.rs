@@ -44,6 +44,11 @@ impl Mjpeg {
     pub(super) fn decode(&mut self, bytes: &[u8], pixels: &mut Vec<u8>) -> Result<(Size, Verdict), Damage> {
         let header = self.header(bytes)?;
         let survey = self.scan(bytes, &header)?;
+        // Leftovers behind a picture are harmless; another whole picture right behind it means that the driver lost the
+        // end of the first, and does not know when which of them was taken.
+        if bytes[survey.end..].starts_with(&[0xFF, markers::SOI, 0xFF]) {
+            return Err(Damage::Merged);
+        }
         if self.decompressor_has_tables && survey.lacks_tables {
             self.decompressor = decompressor().map_err(|_| Damage::Broken)?;
             self.decompressor_has_tables = false;

@@ -143,6 +143,7 @@ fn cut_frames_are_refused_as_cut() {
         let half = &jpeg[..jpeg.len() / 2];
         assert_eq!(verdict(&mut decoder, half), Err(Damage::Cut), "{name}");
         assert_eq!(verdict(&mut decoder, &[half, &[0xFF, 0xD9]].concat()), Err(Damage::Cut), "{name}, closed");
+        assert_eq!(verdict(&mut decoder, &[&jpeg[..], &jpeg[..]].concat()), Err(Damage::Merged), "{name}, twice");
         for length in [3, 20, 200, fixture::entropy_start(&jpeg)] {
             assert_eq!(verdict(&mut decoder, &jpeg[..length]), Err(Damage::Cut), "{name}, {length} bytes");
         }

@@ -11,7 +11,7 @@ use super::Present;
 use super::door::Attendance;
 use super::protocol::Code;
 use crate::outcome::Tally;
-use crate::report::{RuntimeWords, SourceWords};
+use crate::report::{Rung, RuntimeWords, SourceWords};
 
 /// Asked for a snapshot at each scrape, on the network's thread: must not wait.
 pub type Gauges = Arc<dyn Fn() -> Snapshot + Send + Sync>;
@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub stuck: Vec<String>,
     pub source: Option<SourceWords>,
     pub source_state: SourceState,
+    /// How often each rung was tried to get the source back.
+    pub recoveries: BTreeMap<Rung, u64>,
     pub frames: Tally,
     pub stages: Stages,
     pub queues: Vec<Queue>,
@@ -141,6 +143,14 @@ fn service(page: &mut Page, snapshot: &Snapshot, present: &Present) {
     page.sample("threads_stuck", &[], snapshot.stuck.len());
     page.family("source_up", "gauge", "1 while the source gives frames.");
     page.sample("source_up", &[], u8::from(snapshot.source_state == SourceState::Streaming));
+    page.family("source_recoveries_total", "counter", "What was tried to get a lost source back.");
+    for (rung, times) in &snapshot.recoveries {
+        page.sample("source_recoveries_total", &[("rung", &word(rung))], *times);
+    }
+    if let Some(rate) = snapshot.source.as_ref().and_then(|source| source.measured_per_s) {
+        page.family("source_frames_per_second", "gauge", "The rate at which the source sends, as measured.");
+        page.sample("source_frames_per_second", &[], rate);
+    }
     page.family("exam_open", "gauge", "1 while an exam is open.");
     page.sample("exam_open", &[], u8::from(present.exam.is_some()));
     page.family("faults", "gauge", "Troubles that a person should know of, not yet over.");

@@ -2,7 +2,7 @@
 
 use super::maps::{Maps, Plane, sigmoid};
 use super::onnx::{Bound, Runtime};
-use super::{Able, InferError, Settings, fits, first_able, open_nodes};
+use super::{Able, InferError, Settings, first_able, fits, open_nodes};
 use crate::bundle::{FieldSpec, LocateBundle, LocateGolden};
 use crate::preprocess::{Field, FieldPreparer};
 use crate::report::LocatorWords;
@@ -64,7 +64,8 @@ impl Locator {
             .map_err(|e| wrong(format!("the golden picture: {e}")))?;
         let (width, height) = (field.width / self.stride, field.height / self.stride);
         let answer = self.answer(&field)?;
-        for (plane, (values, expected)) in Plane::ALL.iter().zip(answer.chunks_exact(width * height).zip(&golden.cells)) {
+        for (plane, (values, expected)) in Plane::ALL.iter().zip(answer.chunks_exact(width * height).zip(&golden.cells))
+        {
             let read = |v: f32| if plane.is_logit() { sigmoid(v) } else { v };
             let found = means(values, width, height, read);
             if found.iter().zip(expected).any(|(a, b)| !((a - b).abs() <= golden.tolerance)) {
@@ -129,9 +130,12 @@ fn shapes([height, width]: [usize; 2], stride: usize) -> ([usize; 4], [usize; 4]
 fn means(plane: &[f32], width: usize, height: usize, read: impl Fn(f32) -> f32) -> Vec<f32> {
     let parts = |length: usize| -> Vec<std::ops::Range<usize>> {
         let (each, more) = (length / 4, length % 4);
-        (0..4).map(|i| i * each + i.min(more)).map(|from| from..from + each).zip(0..4).map(|(r, i)| {
-            if i < more { r.start..r.end + 1 } else { r }
-        }).collect()
+        (0..4)
+            .map(|i| i * each + i.min(more))
+            .map(|from| from..from + each)
+            .zip(0..4)
+            .map(|(r, i)| if i < more { r.start..r.end + 1 } else { r })
+            .collect()
     };
     let columns = parts(width);
     parts(height)

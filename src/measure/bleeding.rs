@@ -52,9 +52,9 @@ fn part(plane: &[f32], width: usize, start: usize, seen: &mut [bool]) -> Vec<usi
 
 fn circle(maps: &Maps, part: &[usize]) -> Haemorrhage {
     let count = part.len() as f32;
-    let (x, y) = part.iter().fold((0.0, 0.0), |(x, y), cell| {
-        (x + (cell % maps.width) as f32 + 0.5, y + (cell / maps.width) as f32 + 0.5)
-    });
+    let (x, y) = part
+        .iter()
+        .fold((0.0, 0.0), |(x, y), cell| (x + (cell % maps.width) as f32 + 0.5, y + (cell / maps.width) as f32 + 0.5));
     let radius_px = (count / std::f32::consts::PI).sqrt() * maps.px_per_cell[0] as f32;
     Haemorrhage { at: maps.to_picture(x / count, y / count), radius_px }
 }

@@ -91,3 +91,6 @@ pub fn measure(maps: &Maps, um_per_px: f64, settings: &Settings) -> Measured {
     measured.haemorrhages = haemorrhages;
     measured
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,11 +40,8 @@ pub fn measured(found: Vec<Found>, row: Option<&Row>, maps: &Maps, um_per_px: f6
     }
     measured.not_measured = None;
     let counted = measured.counted.unwrap_or(0) as f32;
-    let density = Interval {
-        value: counted / row_mm,
-        low: (counted - 1.0).max(0.0) / row_mm,
-        high: (counted + 1.0) / row_mm,
-    };
+    let density =
+        Interval { value: counted / row_mm, low: (counted - 1.0).max(0.0) / row_mm, high: (counted + 1.0) / row_mm };
     measured.density_per_mm = Some(density);
     judge(&mut measured, density, settings);
     measured
@@ -57,9 +54,8 @@ fn length(places: &[[f32; 2]]) -> f32 {
 fn count(measured: &mut Measured, settings: &Settings) {
     let counted = || measured.loops.iter().filter(|l| l.counted);
     let of = |class: LoopClass| counted().filter(|l| l.class == class).count() as u32;
-    let unclear = |least: f32| {
-        counted().any(|l| l.class == LoopClass::NotEvaluable && l.apical_um.is_none_or(|um| um >= least))
-    };
+    let unclear =
+        |least: f32| counted().any(|l| l.class == LoopClass::NotEvaluable && l.apical_um.is_none_or(|um| um >= least));
     let mut widths: Vec<f32> = counted().filter_map(|l| l.apical_um).collect();
     widths.sort_by(f32::total_cmp);
     let known = |found: u32, unclear: bool| (found > 0 || !unclear).then_some(found);

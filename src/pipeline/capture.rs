@@ -1,23 +1,29 @@
-//! The capture thread: takes frames from the source, notices when none come, and opens the source again when
-//! it was lost. `run` is the loop around `stream`, which lasts as long as one opening does.
+//! The capture thread: takes frames from the source, notices when none come, and has the source got back when it was
+//! lost. `run` is the loop around `stream`, which lasts as long as one opening does.
 
 use std::time::{Duration, Instant};
 
 use super::counters::Beat;
 use super::ended::{End, Ended, Tiding};
 use super::queue::{Closed, Frame, Sender};
+use super::recover::{Recover, Reopen};
 use super::stop::Stop;
 use super::wanted::Wanted;
+use crate::capture::rate::{News, RateWatch};
+use crate::capture::sleep::Sleep;
 use crate::capture::{CaptureError, CaptureErrorKind, Next, Source};
 use crate::frame::RawFrame;
-use crate::report::{Fault, FaultKind};
+use crate::report::{Fault, FaultKind, SourceWords};
 
 /// How long one wait for a frame may last: bounds the answer to a stop and the beat of the watchdog.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// A live source that is silent for longer is reported; ten frame times at the slowest usual rate.
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+/// A live source that is silent for longer is reported; at the slowest rates, for longer than so many frames.
 const SILENCE: Duration = Duration::from_secs(1);
-/// First and longest pause before a lost source is tried again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+const SILENT_FRAMES: f64 = 5.0;
+/// Silence after which the source is lost: a stream that only stutters is back before.
+const STALLED: u32 = 3;
+/// After so long with frames whatever was tried has helped.
+const WELL: Duration = Duration::from_secs(5);
 
 /// A frame on its way to be prepared.
 pub struct Captured {
@@ -32,16 +38,16 @@ impl Frame for Captured {
     }
 }
 
-/// Opens the source again.
-pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Source>, CaptureError> + Send>;
-
 pub struct Capture {
     pub out: Sender<Captured>,
     pub stop: Stop,
     pub beat: Beat,
     /// `None` for a recording, which is read once.
-    pub reopen: Option<Opener>,
+    pub reopen: Option<Box<dyn Reopen>>,
     pub wanted: Wanted,
+    /// Where a loss is told at once, ahead of frames that a slow machine still works on. `None` where all is to come in
+    /// its order.
+    pub urgent: Option<crossbeam_channel::Sender<Fault>>,
 }
 
 /// Why a stream of frames came to its end.
@@ -53,64 +59,125 @@ enum Over {
 impl Capture {
     /// Returns when stopping was asked for, the source came to its end, or the next thread is gone.
     pub fn run(mut self, mut source: Box<dyn Source>) {
+        let mut recover = Recover::new(self.reopen.take());
         let mut run = 0;
         loop {
-            match self.stream(source.as_mut(), run) {
+            let mut stream = Stream::new(source.info().words.clone(), run, recover.possible());
+            match stream.last(&mut self, source.as_mut()) {
                 Err(Closed) | Ok(Over::Finished) => return,
                 Ok(Over::Failed(error)) => {
                     tracing::warn!(error = error.chain(), source = source.info().words.name, "source lost");
-                    let lost = Tiding::Lost(source.info().words.clone(), lost(&error, self.reopen.is_some()));
-                    drop(source);
+                    run += u32::from(stream.opened);
+                    let fault = lost(&error, recover.possible());
+                    let told = self.ahead(&fault);
+                    let lost = Tiding::Lost { words: Box::new(stream.words), fault, told };
+                    if stream.began.elapsed() > WELL && stream.heard_any {
+                        recover.well();
+                    }
                     if self.out.pass(lost).is_err() {
                         return;
                     }
-                    run += 1;
-                    match self.open_again() {
-                        Some(again) => source = again,
-                        None => return,
+                    match recover.back(&self, source, error.kind) {
+                        Ok(Some(again)) => source = again,
+                        Ok(None) | Err(Closed) => return,
                     }
                 }
             }
         }
     }
+}
+
+impl Capture {
+    /// Whether the fault could be told ahead.
+    fn ahead(&self, fault: &Fault) -> bool {
+        self.urgent.as_ref().is_some_and(|urgent| urgent.try_send(fault.clone()).is_ok())
+    }
+
+    fn tell(&self, fault: Fault) -> Result<(), Closed> {
+        if self.ahead(&fault) { Ok(()) } else { self.out.pass(Tiding::Fault(fault)) }
+    }
+}
+
+/// One opening of the source, or one restart of its stream.
+struct Stream {
+    words: SourceWords,
+    /// As the source itself has them; told anew when they change.
+    base: SourceWords,
+    run: u32,
+    comes_back: bool,
+    /// It has shown that it is there.
+    opened: bool,
+    began: Instant,
+    heard: Instant,
+    heard_any: bool,
+    silent: bool,
+    next_seq: Option<u64>,
+    rate: RateWatch,
+    sleep: Sleep,
+}
+
+impl Stream {
+    fn new(words: SourceWords, run: u32, comes_back: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            rate: RateWatch::new(words.frames_per_s, None),
+            base: words.clone(),
+            words,
+            run,
+            comes_back,
+            opened: false,
+            began: now,
+            heard: now,
+            heard_any: false,
+            silent: false,
+            next_seq: None,
+            sleep: Sleep::default(),
+        }
+    }
 
     /// Frames bear the number of the opening they came from, whatever the source says.
-    fn stream(&mut self, source: &mut dyn Source, run: u32) -> Result<Over, Closed> {
-        self.out.pass(Tiding::Opened(source.info().words.clone()))?;
+    fn last(&mut self, capture: &mut Capture, source: &mut dyn Source) -> Result<Over, Closed> {
         let live = source.info().live;
-        let mut next_seq = None;
-        let mut heard = Instant::now();
-        let mut silent = false;
-        while !self.stop.asked() {
-            self.beat.tick();
-            if !self.wanted.now() {
+        let mut resting = false;
+        while !capture.stop.asked() {
+            capture.beat.tick();
+            if live {
+                self.look_for_sleep(capture)?;
+            }
+            if !capture.wanted.now() {
+                resting = true;
                 // Numbers go on in the device; what passed meanwhile was not lost, it was not asked for.
-                next_seq = None;
-                self.stop.wait(PATIENCE);
-                heard = Instant::now();
+                self.next_seq = None;
+                self.rate.interrupted();
+                if let Err(error) = source.rest() {
+                    return Ok(Over::Failed(error));
+                }
+                self.told_open(capture)?;
+                capture.stop.wait(PATIENCE);
+                self.heard = Instant::now();
                 continue;
             }
-            match source.next(PATIENCE) {
-                Ok(Next::Frame(mut raw)) => {
-                    raw.id.run = run;
-                    heard = Instant::now();
-                    if std::mem::take(&mut silent) {
-                        self.out.pass(Tiding::Fault(Fault { cleared: true, ..silence() }))?;
-                    }
-                    let expected = next_seq.replace(raw.id.seq + 1).unwrap_or(raw.id.seq);
-                    self.out.push(Captured { lost_before: raw.id.seq.saturating_sub(expected), raw })?;
+            let next = source.next(PATIENCE);
+            if !matches!(&next, Err(error) if error.kind != CaptureErrorKind::BadFrame) {
+                self.told_open(capture)?;
+                if std::mem::take(&mut resting) {
+                    self.told_changed(capture, &source.info().words)?;
                 }
-                Ok(Next::Idle) if live && !silent && heard.elapsed() > SILENCE => {
-                    silent = true;
-                    self.out.pass(Tiding::Fault(silence()))?;
+            }
+            match next {
+                Ok(Next::Frame(raw)) => self.frame(capture, raw, live)?,
+                Ok(Next::Idle) if live => {
+                    if let Some(over) = self.idle(capture)? {
+                        return Ok(over);
+                    }
                 }
                 Ok(Next::Idle) => {}
                 Ok(Next::End) => {
-                    self.out.pass(Tiding::Finished)?;
+                    capture.out.pass(Tiding::Finished)?;
                     return Ok(Over::Finished);
                 }
                 Err(error) if error.kind == CaptureErrorKind::BadFrame => {
-                    self.out.pass(Tiding::Fault(bad_frame(&error)))?;
+                    capture.out.pass(Tiding::Fault(bad_frame(&error)))?;
                 }
                 Err(error) => return Ok(Over::Failed(error)),
             }
@@ -118,27 +185,101 @@ impl Capture {
         Ok(Over::Finished)
     }
 
-    fn open_again(&mut self) -> Option<Box<dyn Source>> {
-        let reopen = self.reopen.as_mut()?;
-        let mut pause = PAUSE.0;
-        while !self.stop.wait(pause) {
-            self.beat.tick();
-            match reopen() {
-                Ok(source) => return Some(source),
-                Err(error) => tracing::debug!(error = error.chain(), "source not back yet"),
-            }
-            pause = (pause * 2).min(PAUSE.1);
+    /// A camera that is waited for has a source that stands in for it: it was not opened before it answered.
+    fn told_open(&mut self, capture: &Capture) -> Result<(), Closed> {
+        if std::mem::replace(&mut self.opened, true) {
+            return Ok(());
         }
-        None
+        capture.out.pass(Tiding::Opened(Box::new(self.words.clone())))
+    }
+
+    fn told_changed(&mut self, capture: &Capture, now: &SourceWords) -> Result<(), Closed> {
+        if *now == self.base {
+            return Ok(());
+        }
+        self.base = now.clone();
+        self.words = SourceWords { measured_per_s: self.words.measured_per_s, ..now.clone() };
+        capture.out.pass(Tiding::Changed(Box::new(self.words.clone())))
+    }
+
+    fn frame(&mut self, capture: &Capture, mut raw: RawFrame, live: bool) -> Result<(), Closed> {
+        raw.id.run = self.run;
+        self.heard = Instant::now();
+        self.heard_any = true;
+        if std::mem::take(&mut self.silent) {
+            self.rate.interrupted();
+            capture.out.pass(Tiding::Fault(Fault { cleared: true, ..silence(self.silence()) }))?;
+        }
+        if live && let Some(news) = self.rate.note(raw.id.seq, raw.at) {
+            self.rate_news(capture, news)?;
+        }
+        let expected = self.next_seq.replace(raw.id.seq + 1).unwrap_or(raw.id.seq);
+        capture.out.push(Captured { lost_before: raw.id.seq.saturating_sub(expected), raw }).map(drop)
+    }
+
+    fn rate_news(&mut self, capture: &Capture, news: News) -> Result<(), Closed> {
+        let (News::Rate(rate) | News::Slow { measured: rate, .. } | News::Recovered(rate)) = news;
+        self.words.measured_per_s = Some((rate * 100.0).round() / 100.0);
+        capture.out.pass(Tiding::Changed(Box::new(self.words.clone())))?;
+        match news {
+            News::Rate(_) => Ok(()),
+            News::Slow { measured, granted } => capture.out.pass(Tiding::Fault(slow(measured, granted, false))),
+            News::Recovered(rate) => capture.out.pass(Tiding::Fault(slow(rate, rate, true))),
+        }
+    }
+
+    fn silence(&self) -> Duration {
+        let frames = self.words.frames_per_s.map(|rate| Duration::from_secs_f64(SILENT_FRAMES / rate.max(0.1)));
+        frames.unwrap_or_default().max(SILENCE)
+    }
+
+    /// Nothing came. Silence is told first; when it lasts, the source is lost, if it is one that can be got back.
+    fn idle(&mut self, capture: &Capture) -> Result<Option<Over>, Closed> {
+        let limit = self.silence();
+        if self.heard.elapsed() > limit && !std::mem::replace(&mut self.silent, true) {
+            capture.tell(silence(limit))?;
+        }
+        let lost = self.comes_back && self.heard.elapsed() > limit * STALLED;
+        Ok(lost.then(|| {
+            let context =
+                format!("{} is there, but gave no frame for {:.0} s", self.words.name, (limit * STALLED).as_secs_f64());
+            Over::Failed(CaptureError::new(CaptureErrorKind::Stalled, context))
+        }))
+    }
+
+    fn look_for_sleep(&mut self, capture: &Capture) -> Result<(), Closed> {
+        let Some(slept) = self.sleep.since_last() else { return Ok(()) };
+        self.heard = Instant::now();
+        self.silent = true;
+        self.rate.interrupted();
+        capture.tell(Fault {
+            kind: FaultKind::Source,
+            message: format!("the machine was suspended for {:.1} s", slept.as_secs_f64()),
+            action: "none: the exam goes on when the microscope is back".to_owned(),
+            cleared: false,
+        })
     }
 }
 
-fn silence() -> Fault {
+fn silence(limit: Duration) -> Fault {
     Fault {
         kind: FaultKind::Source,
-        message: format!("no frame from the source for {} s", SILENCE.as_secs()),
+        message: format!("no frame from the source for {} s", limit.as_secs()),
         action: "check the microscope's cable and light".to_owned(),
         cleared: false,
+    }
+}
+
+fn slow(measured: f64, granted: f64, cleared: bool) -> Fault {
+    Fault {
+        kind: FaultKind::Source,
+        message: if cleared {
+            format!("the microscope sends {measured:.1} frames/s again")
+        } else {
+            format!("the microscope sends {measured:.1} frames/s instead of {granted:.1}")
+        },
+        action: "raise the light, or set source.v4l2.controls.exposure and dynamic_frame_rate".to_owned(),
+        cleared,
     }
 }
 
@@ -152,10 +293,12 @@ fn bad_frame(error: &CaptureError) -> Fault {
 }
 
 fn lost(error: &CaptureError, comes_back: bool) -> Fault {
-    let action = if comes_back {
-        "check the cable; the exam goes on when the same microscope is back"
-    } else {
-        "the rest of this recording was not read"
+    let action = match error.kind {
+        _ if !comes_back => "the rest of this recording was not read",
+        CaptureErrorKind::NotFound | CaptureErrorKind::Stalled | CaptureErrorKind::Io => {
+            "check the cable; the exam goes on when the same microscope is back"
+        }
+        _ => "do as it says; it is tried again until it can be had",
     };
     Fault { kind: FaultKind::Source, message: error.chain(), action: action.to_owned(), cleared: false }
 }
@@ -169,6 +312,7 @@ mod tests {
     use crate::capture::SourceInfo;
     use crate::frame::{Colour, Format, FrameId, Size};
     use crate::pipeline::queue::{Item, Policy, Popped, Receiver, mailbox};
+    use crate::pipeline::recover::Reopen;
     use crate::report::SourceWords;
     use crate::time::{Clock, Stamp};
 
@@ -186,7 +330,9 @@ mod tests {
                 format: Some(Format::Grey),
                 size: None,
                 frames_per_s: None,
+                measured_per_s: None,
                 scale: None,
+                device: None,
             };
             let info = SourceInfo {
                 words,
@@ -225,9 +371,10 @@ mod tests {
     fn run(first: Box<dyn Source>, then: Option<Box<dyn Source>>, wanted: Wanted) -> Vec<String> {
         let (out, received) = mailbox(64, Policy::Block);
         let mut then = then.into_iter();
-        let reopen: Opener =
+        let reopen: Box<dyn Reopen> =
             Box::new(move || then.next().ok_or_else(|| CaptureError::new(CaptureErrorKind::NotFound, "gone")));
-        let capture = Capture { out, stop: Stop::new(), beat: Beat::default(), reopen: Some(reopen), wanted };
+        let capture =
+            Capture { out, stop: Stop::new(), beat: Beat::default(), reopen: Some(reopen), wanted, urgent: None };
         capture.run(first);
         told(&received)
     }
@@ -238,8 +385,10 @@ mod tests {
             told.push(match item {
                 Item::Work(captured) => format!("frame {} lost {}", captured.raw.id, captured.lost_before),
                 Item::Passed(Tiding::Opened(_)) => "opened".to_owned(),
+                Item::Passed(Tiding::Changed(_)) => "changed".to_owned(),
+                Item::Passed(Tiding::Recovering(step)) => format!("{:?} {}", step.rung, step.times),
                 Item::Passed(Tiding::Finished) => "finished".to_owned(),
-                Item::Passed(Tiding::Lost(_, fault)) => format!("lost: {}", fault.message),
+                Item::Passed(Tiding::Lost { fault, .. }) => format!("lost: {}", fault.message),
                 Item::Passed(Tiding::Fault(fault)) => format!("fault: {}", fault.message),
                 Item::Passed(Tiding::Frame(_)) => "ended".to_owned(),
                 Item::Passed(Tiding::Measured { .. } | Tiding::NotMeasured(_)) => "measured".to_owned(),
@@ -262,7 +411,10 @@ mod tests {
     fn a_lost_source_comes_back_as_a_new_run() {
         let first = Scripted::source(vec![frame(0), Err(CaptureErrorKind::NotFound)]);
         let told = run(first, Some(Scripted::source(vec![frame(0)])), Wanted::always());
-        assert_eq!(told, ["opened", "frame 0.0 lost 0", "lost: as scripted", "opened", "frame 1.0 lost 0", "finished"]);
+        assert_eq!(
+            told,
+            ["opened", "frame 0.0 lost 0", "lost: as scripted", "Wait 1", "opened", "frame 1.0 lost 0", "finished"]
+        );
     }
 
     #[test]

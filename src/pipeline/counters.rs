@@ -65,7 +65,12 @@ impl Progress {
     /// The threads that have not moved since the look before; empty when all is well.
     pub fn stuck(&mut self) -> Vec<&'static str> {
         let now = self.beats.counts();
-        let stuck = now.iter().zip(&self.last).filter(|(now, last)| now.1 == last.1 && now.1 != RESTING).map(|(now, _)| now.0).collect();
+        let stuck = now
+            .iter()
+            .zip(&self.last)
+            .filter(|(now, last)| now.1 == last.1 && now.1 != RESTING)
+            .map(|(now, _)| now.0)
+            .collect();
         self.last = now;
         stuck
     }

@@ -6,20 +6,33 @@ use std::time::{Duration, Instant};
 use crate::frame::{FrameId, RawFrame};
 use crate::measured::Measured;
 use crate::outcome::{Damage, Quality, RejectReason, Tally, View};
-use crate::report::{Fault, SourceWords};
+use crate::report::{Fault, Recovery, SourceWords};
 use crate::time::Stamp;
 
 #[derive(Debug)]
 pub enum Tiding {
     Frame(Ended),
     /// The loops of a live frame, which may have gone by some time ago.
-    Measured { frame: FrameId, at: Stamp, measured: Box<Measured> },
+    Measured {
+        frame: FrameId,
+        at: Stamp,
+        measured: Box<Measured>,
+    },
     /// The locating network refused a frame.
     NotMeasured(String),
     /// The source is open, for the first time or again.
-    Opened(SourceWords),
+    Opened(Box<SourceWords>),
     /// The source is gone; it may come back.
-    Lost(SourceWords, Fault),
+    Lost {
+        words: Box<SourceWords>,
+        fault: Fault,
+        /// The fault was told already, ahead of the frames before it.
+        told: bool,
+    },
+    /// What is known of the open source is another than before.
+    Changed(Box<SourceWords>),
+    /// The lost source is being got back.
+    Recovering(Recovery),
     /// The source gave its last frame. When a stop ends it this never comes.
     Finished,
     Fault(Fault),

@@ -92,7 +92,8 @@ impl Chooser {
         };
         self.preparer.prepare(image.size(), image.rgb(), scale, &mut field).ok()?;
         let task = Task { frame: id, at, field, reply };
-        let sent = if self.waits { out.send(task).is_ok() } else { !matches!(out.try_send(task), Err(TrySendError::Full(_))) };
+        let sent =
+            if self.waits { out.send(task).is_ok() } else { !matches!(out.try_send(task), Err(TrySendError::Full(_))) };
         if !sent {
             return None;
         }

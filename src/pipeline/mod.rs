@@ -10,6 +10,7 @@ pub mod measure;
 pub mod prepare;
 mod queue;
 pub mod read;
+pub mod recover;
 pub mod stop;
 mod turns;
 pub mod wanted;
@@ -17,9 +18,9 @@ pub mod wanted;
 use std::io;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 
-use self::capture::{Capture, Opener};
+use self::capture::Capture;
 use self::counters::Beats;
 use self::desk::Desk;
 use self::gauges::{Board, Depth};
@@ -27,6 +28,7 @@ use self::measure::{Chooser, Measure, Measurer};
 use self::prepare::{Prepare, Step};
 use self::queue::{Policy, mailbox};
 use self::read::Read;
+use self::recover::Reopen;
 use self::stop::Stop;
 use self::turns::Turns;
 use self::wanted::Wanted;
@@ -53,7 +55,7 @@ pub const COMMANDS: usize = 16;
 pub struct Parts {
     pub source: Box<dyn Source>,
     /// `None` for a recording.
-    pub reopen: Option<Opener>,
+    pub reopen: Option<Box<dyn Reopen>>,
     pub step: Step,
     pub classifier: Classifier,
     /// Absent where no loops are measured.
@@ -62,6 +64,8 @@ pub struct Parts {
     pub commands: Receiver<Request>,
     /// Of outputs that failed after they had opened.
     pub faults: Receiver<Fault>,
+    /// The other end of `faults`, for the loss of a live source; `None` where everything is to come in its order.
+    pub urgent: Option<Sender<Fault>>,
     pub board: Board,
     pub wanted: Wanted,
 }
@@ -93,7 +97,7 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result
 
 /// Starts the data threads: one each, and for reading one for each frame read at once.
 pub fn start(parts: Parts) -> io::Result<Running> {
-    let Parts { source, reopen, mut step, classifier, loops, desk, commands, faults, board, wanted } = parts;
+    let Parts { source, reopen, mut step, classifier, loops, desk, commands, faults, urgent, board, wanted } = parts;
     let (policy, depth) =
         if source.info().live { (Policy::DropOldest, DEPTH_LIVE) } else { (Policy::Block, DEPTH_REPLAY) };
     let (stop, beats) = (Stop::new(), Beats::default());
@@ -118,8 +122,14 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     if measure.is_none() {
         beats.measure.rest();
     }
-    let capture =
-        Capture { out: raw_out, stop: stop.clone(), beat: beats.capture.clone(), reopen, wanted: wanted.clone() };
+    let capture = Capture {
+        out: raw_out,
+        stop: stop.clone(),
+        beat: beats.capture.clone(),
+        reopen,
+        wanted: wanted.clone(),
+        urgent,
+    };
     let prepare = Prepare { input: raw_in, out: ready_out, beat: beats.prepare.clone(), step, spares: spares_in };
     let input = Turns::new(ready_in, beats.read.clone());
     let exam_beat = beats.exam.clone();

@@ -63,7 +63,7 @@ impl Prepare {
             Popped::Closed => return Ok(false),
             Popped::Idle => {}
             Popped::Item(Item::Passed(tiding)) => {
-                if let Tiding::Opened(words) = &tiding {
+                if let Tiding::Opened(words) | Tiding::Changed(words) = &tiding {
                     self.step.scale.clone_from(&words.scale);
                 }
                 self.out.pass(tiding)?;

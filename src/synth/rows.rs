@@ -100,7 +100,8 @@ pub fn add_proximal(scene: &mut Scene, build: &Build, rng: &mut Rng) {
         let shortening = 0.9f32.powi(row as i32);
         while u < HALF_LENGTH {
             u += 1000.0 / density * (1.0 + rng.normal() * 0.35).max(0.25);
-            let v = -(row as f32) * build.row_gap * rng.within(0.92, 1.08) + rng.normal() * build.row_scatter * build.row_gap;
+            let v = -(row as f32) * build.row_gap * rng.within(0.92, 1.08)
+                + rng.normal() * build.row_scatter * build.row_gap;
             let mut shape = slim(build, rng);
             shape.length *= shortening * rng.within(0.35, 1.0);
             if build.pathology.ectatic > 0.2 && rng.chance(build.pathology.ectatic) {

@@ -239,7 +239,16 @@ mod tests {
     use crate::fast_track::{Category, Measures, Verdict, judge};
 
     fn settings(count: u32, subjects: u32) -> Settings {
-        Settings { count, subjects, seed: 11, cohort: Cohort::Mixed, um_per_px: Some(7.0), tile: None, labels: false, threads: 2 }
+        Settings {
+            count,
+            subjects,
+            seed: 11,
+            cohort: Cohort::Mixed,
+            um_per_px: Some(7.0),
+            tile: None,
+            labels: false,
+            threads: 2,
+        }
     }
 
     #[test]

@@ -29,7 +29,9 @@ fn calm() -> Snapshot {
         format: None,
         size: Some(Size::new(1280, 1024)),
         frames_per_s: Some(30.0),
+        measured_per_s: None,
         scale: None,
+        device: None,
     });
     snapshot.limits = Some(Limits { positive: 1, lower: 0.3, upper: 0.8, calibrated: true, min_frames: 10 });
     snapshot.frames.produced = 1200;

@@ -98,6 +98,8 @@ fn event(event: &Event) -> String {
                 SourceChange::Opened => "opened",
                 SourceChange::Lost => "lost",
                 SourceChange::Ended => "ended",
+                SourceChange::Changed => "changed",
+                SourceChange::Recovering => "being got back",
             };
             format!("source {change}: {} {}", source.source.kind, source.source.name)
         }

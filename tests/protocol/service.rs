@@ -116,25 +116,7 @@ pub fn present() -> Present {
         cohort: "synthetic".into(),
         validated_on_patients: false,
     };
-    let snapshot = Snapshot {
-        source: None,
-        model,
-        provider_running: "cpu".into(),
-        subject: None,
-        finger: None,
-        field: None,
-        quality: None,
-        pooling: None,
-        pooled_frames: 0,
-        limits: None,
-        fields: Vec::new(),
-        fingers: Vec::new(),
-        skipped: Default::default(),
-        faults: Vec::new(),
-        closed: None,
-        frames: Tally::default(),
-        rates: None,
-    };
+    let snapshot = Snapshot::before(model, "cpu".into());
     Present { at_ms: 0, date: None, exam: None, snapshot: Arc::new(snapshot) }
 }
 

@@ -188,7 +188,9 @@ pub fn provenance() -> Provenance {
             format: Some(Format::Mjpeg),
             size: Some(Size::new(64, 48)),
             frames_per_s: Some(30.0),
+            measured_per_s: None,
             scale: None,
+            device: None,
         },
     }
 }

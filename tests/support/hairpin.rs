@@ -40,8 +40,15 @@ impl Bench {
 
     /// A configuration that works: `source` is the text of its `[source.simulated]`, `more` is put behind the rest.
     pub fn config(&self, source: &str, more: &str) -> PathBuf {
+        let source =
+            format!("kind = \"simulated\"\n[source.simulated]\nsize = {{ width = 640, height = 512 }}\n{source}");
+        self.config_of(&source, more)
+    }
+
+    /// The same with all of its `[source]`.
+    pub fn config_of(&self, source: &str, more: &str) -> PathBuf {
         let text = format!(
-            "[source]\nkind = \"simulated\"\n[source.simulated]\nsize = {{ width = 640, height = 512 }}\n{source}\n\
+            "[source]\n{source}\n\
              [model]\nbundle = {:?}\n[runtime]\nlibrary = {:?}\n\
              [record]\nfolder = \"exams\"\n\
              [emit]\nstream = {{ path = \"stream.sock\" }}\ncontrol = {{ path = \"control.sock\" }}\nhttp = \"127.0.0.1:0\"\n\
@@ -188,6 +195,10 @@ impl Service {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Resident memory in KiB.

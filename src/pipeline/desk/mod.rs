@@ -8,7 +8,7 @@ mod outlets;
 mod rates;
 mod run;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
@@ -31,7 +31,7 @@ use crate::measured::FrameMeasured;
 use crate::outcome::{RejectReason, Tally};
 use crate::record::Records;
 use crate::report::{
-    Event, ExamReport, Fault, FaultKind, Limits, Provenance, QualityEvent, Snapshot, SourceChange, SourceEvent,
+    Event, ExamReport, Fault, FaultKind, Limits, Provenance, QualityEvent, Rung, Snapshot, SourceChange, SourceEvent,
     SourceWords,
 };
 use crate::time::{Clock, Stamp};
@@ -73,6 +73,8 @@ pub struct Desk {
     meter: Meter,
     source: Option<SourceWords>,
     source_state: SourceState,
+    /// How often each rung was tried to get the source back.
+    recoveries: BTreeMap<Rung, u64>,
     faults: Vec<Fault>,
     /// The source gave all that it had.
     finished: bool,
@@ -110,7 +112,7 @@ impl Desk {
     pub fn new(settings: Settings) -> Self {
         let live = matches!(settings.clock, Clock::Live { .. });
         Self {
-            timeline: Timeline::new(&settings.timeline, std::collections::BTreeMap::new()),
+            timeline: Timeline::new(&settings.timeline, BTreeMap::new()),
             settings: Fixed {
                 rules: settings.rules,
                 terms: settings.terms,
@@ -129,6 +131,7 @@ impl Desk {
             meter: Meter::default(),
             source: None,
             source_state: SourceState::default(),
+            recoveries: BTreeMap::new(),
             faults: Vec::new(),
             finished: false,
             closed: None,
@@ -184,8 +187,8 @@ impl Desk {
             Tiding::NotMeasured(message) => self.failed(message),
             Tiding::Opened(words) => {
                 self.source_state = SourceState::Streaming;
-                self.settings.provenance.source = words.clone();
-                self.source_changed(SourceChange::Opened, words);
+                self.settings.provenance.source = (*words).clone();
+                self.source_changed(SourceChange::Opened, *words);
                 if self.faults.iter().any(|f| f.kind == FaultKind::Source) {
                     self.fault(Fault {
                         kind: FaultKind::Source,
@@ -195,10 +198,22 @@ impl Desk {
                     });
                 }
             }
-            Tiding::Lost(words, fault) => {
+            Tiding::Lost { words, fault, told } => {
                 self.source_state = SourceState::Lost;
-                self.source_changed(SourceChange::Lost, words);
-                self.fault(fault);
+                self.source_changed(SourceChange::Lost, *words);
+                // An opening that was still on its way may have cleared it meanwhile.
+                if told { self.keep_fault(fault) } else { self.fault(fault) }
+            }
+            Tiding::Changed(words) => {
+                self.settings.provenance.source = (*words).clone();
+                self.source_changed(SourceChange::Changed, *words);
+            }
+            Tiding::Recovering(recovery) => {
+                *self.recoveries.entry(recovery.rung).or_default() = recovery.times;
+                if let Some(source) = self.source.clone() {
+                    let change = SourceChange::Recovering;
+                    self.publish(self.now(), Event::Source(SourceEvent { change, source, recovery: Some(recovery) }));
+                }
             }
             Tiding::Finished => self.finished = true,
             Tiding::Fault(fault) => self.fault(fault),
@@ -207,7 +222,7 @@ impl Desk {
 
     fn source_changed(&mut self, change: SourceChange, words: SourceWords) {
         self.source = Some(words.clone());
-        self.publish(self.now(), Event::Source(SourceEvent { change, source: words }));
+        self.publish(self.now(), Event::Source(SourceEvent { change, source: words, recovery: None }));
     }
 
     /// The moment of an event that is not a frame's.
@@ -246,6 +261,7 @@ impl Desk {
         let mut board = board.write();
         board.source.clone_from(&self.source);
         board.source_state = self.source_state;
+        board.recoveries.clone_from(&self.recoveries);
         board.frames.clone_from(&self.frames);
         board.stages.clone_from(&self.meter.stages);
     }

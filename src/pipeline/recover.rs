@@ -1,0 +1,187 @@
+//! Getting a lost source back: carries out what the ladder of `capture::supervisor` decides, counts it and tells it.
+//! Opening stands on a thread of its own, because a camera that answers nothing holds its opener for many seconds:
+//! neither a stop nor the watchdog waits for that.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+
+use super::capture::{Capture, PATIENCE};
+use super::ended::Tiding;
+use super::queue::Closed;
+use crate::capture::supervisor::Ladder;
+use crate::capture::{CaptureError, CaptureErrorKind, Source};
+use crate::report::{Recovery, Rung};
+
+/// How long after a hint the device is looked for: bounds what a hint costs of the two seconds to be back.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Whoever can open the source again.
+pub trait Reopen: Send {
+    /// The same source as before, and no other.
+    fn open(&mut self) -> Result<Box<dyn Source>, CaptureError>;
+
+    /// Whether something was told that makes it worth looking for the source at once. Never waits.
+    fn hinted(&mut self) -> bool {
+        false
+    }
+
+    fn may_reset(&self) -> bool {
+        false
+    }
+
+    /// Resets the device on its bus.
+    fn reset(&mut self) -> Result<(), CaptureError> {
+        Err(CaptureError::new(CaptureErrorKind::Unsupported, "this source cannot be reset"))
+    }
+}
+
+impl<F: FnMut() -> Result<Box<dyn Source>, CaptureError> + Send> Reopen for F {
+    fn open(&mut self) -> Result<Box<dyn Source>, CaptureError> {
+        self()
+    }
+}
+
+/// What became of a try on a thread of its own.
+type Tried<T> = (Box<dyn Reopen>, Result<T, CaptureError>);
+
+pub struct Recover {
+    /// Absent for what cannot be opened again, and while a try has it.
+    reopen: Option<Box<dyn Reopen>>,
+    possible: bool,
+    ladder: Ladder,
+    times: BTreeMap<Rung, u64>,
+    /// The rung that was told last: a row of the same is told once.
+    told: Option<Rung>,
+}
+
+impl Recover {
+    pub fn new(reopen: Option<Box<dyn Reopen>>) -> Self {
+        let ladder = Ladder::new(reopen.as_ref().is_some_and(|reopen| reopen.may_reset()));
+        Self { possible: reopen.is_some(), reopen, ladder, times: BTreeMap::new(), told: None }
+    }
+
+    pub fn possible(&self) -> bool {
+        self.possible
+    }
+
+    /// The source gave frames for a while.
+    pub fn well(&mut self) {
+        self.ladder.well();
+    }
+
+    /// Tries until the source is back. `None` when a stop was asked for, or it cannot come back.
+    pub fn back(
+        &mut self,
+        capture: &Capture,
+        source: Box<dyn Source>,
+        lost: CaptureErrorKind,
+    ) -> Result<Option<Box<dyn Source>>, Closed> {
+        let mut held = Some(source);
+        let mut kind = lost;
+        self.told = None;
+        while self.possible {
+            let next = self.ladder.next(kind);
+            self.tell(capture, next.rung)?;
+            if next.rung != Rung::RestartStream {
+                // The device must be free before it can be opened.
+                held = None;
+            }
+            if !self.pause(capture, next.pause, next.rung) {
+                return Ok(None);
+            }
+            let Some(tried) = self.carry_out(capture, next.rung, &mut held) else { return Ok(None) };
+            match tried {
+                Ok(source) => {
+                    self.ladder.opened();
+                    return Ok(Some(source));
+                }
+                Err(error) => {
+                    tracing::debug!(error = error.chain(), rung = ?next.rung, "source not back yet");
+                    kind = error.kind;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn tell(&mut self, capture: &Capture, rung: Rung) -> Result<(), Closed> {
+        let times = self.times.entry(rung).or_default();
+        *times += 1;
+        let recovery = Recovery { rung, times: *times };
+        if self.told.replace(rung) == Some(rung) {
+            return Ok(());
+        }
+        tracing::info!(?rung, times = recovery.times, "getting the source back");
+        capture.out.pass(Tiding::Recovering(recovery))
+    }
+
+    /// False when a stop was asked for. While a device is waited for, a hint ends the pause.
+    fn pause(&mut self, capture: &Capture, pause: Duration, rung: Rung) -> bool {
+        let mut left = pause;
+        while !left.is_zero() {
+            capture.beat.tick();
+            if capture.stop.wait(left.min(LOOK_EVERY)) {
+                return false;
+            }
+            if rung == Rung::Wait && self.reopen.as_mut().is_some_and(|reopen| reopen.hinted()) {
+                return true;
+            }
+            left = left.saturating_sub(LOOK_EVERY);
+        }
+        !capture.stop.asked()
+    }
+
+    /// `None` when a stop was asked for.
+    fn carry_out(
+        &mut self,
+        capture: &Capture,
+        rung: Rung,
+        held: &mut Option<Box<dyn Source>>,
+    ) -> Option<Result<Box<dyn Source>, CaptureError>> {
+        match (rung, held.take()) {
+            (Rung::RestartStream, Some(mut source)) => Some(source.restart().map(|()| source)),
+            (Rung::UsbReset, _) => match self.apart(capture, |reopen| reopen.reset())? {
+                Ok(()) => self.apart(capture, |reopen| reopen.open()),
+                Err(error) => Some(Err(error)),
+            },
+            (Rung::RestartStream | Rung::Reopen | Rung::Wait, _) => self.apart(capture, |reopen| reopen.open()),
+        }
+    }
+
+    /// Does it on another thread, and goes on beating meanwhile. `None` when a stop was asked for: then whoever is
+    /// stuck in the kernel is left there.
+    fn apart<T: Send + 'static>(
+        &mut self,
+        capture: &Capture,
+        work: impl FnOnce(&mut dyn Reopen) -> Result<T, CaptureError> + Send + 'static,
+    ) -> Option<Result<T, CaptureError>> {
+        let mut reopen = self.reopen.take()?;
+        let (done, when_done) = bounded::<Tried<T>>(1);
+        let spawned = std::thread::Builder::new().name("reopen".to_owned()).spawn(move || {
+            let result = work(reopen.as_mut());
+            // Nobody waits any more when a stop was asked for.
+            let _unheard = done.send((reopen, result));
+        });
+        if let Err(error) = spawned {
+            self.possible = false;
+            return Some(Err(CaptureError::io("cannot start a thread to open the source", error)));
+        }
+        loop {
+            capture.beat.tick();
+            match when_done.recv_timeout(PATIENCE) {
+                Ok((reopen, result)) => {
+                    self.reopen = Some(reopen);
+                    return Some(result);
+                }
+                Err(RecvTimeoutError::Timeout) if !capture.stop.asked() => {}
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.possible = false;
+                    return Some(Err(CaptureError::new(CaptureErrorKind::Io, "opening the source ended in a panic")));
+                }
+            }
+        }
+    }
+}
