@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 HAIRPIN := target/release/hairpin
 
-.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device bench bench-device soak soak-device model fmt
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device bench bench-device soak soak-device model locator fmt
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -67,6 +67,9 @@ soak: build ## thirty minutes at 30 frames/s, memory watched
 
 model: build ## draw the cohort and train the shipped model again
 	models/training/make-model
+
+locator: build ## draw the pictures and train the network that finds loops again
+	models/training/make-locator
 
 fmt: ## rewrite the sources in the project's form
 	cargo fmt

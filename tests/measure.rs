@@ -40,7 +40,7 @@ impl Measuring {
     fn new() -> Self {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/locator-synth-0.1.0");
         let bundle = LocateBundle::load(&dir).unwrap();
-        let settings = Settings { library: ort::library(), ..serde_settings() };
+        let settings = Settings { library: ort::library(), threads: 1, ..Settings::default() };
         let locator = Locator::open(&Runtime::load(&settings.library).unwrap(), &bundle, &settings).unwrap();
         Self {
             preparer: FieldPreparer::new(&bundle.input),
@@ -54,10 +54,6 @@ impl Measuring {
         self.preparer.prepare(size, rgb, &scale, &mut field).unwrap();
         self.measurer.measure(&field).unwrap()
     }
-}
-
-fn serde_settings() -> Settings {
-    toml::from_str("library = \"\"\nproviders = [\"cpu\"]\non_missing = \"refuse\"\nthreads = 1\n").unwrap()
 }
 
 /// In focus and evenly lit, so that a miss is the network's.
@@ -106,25 +102,31 @@ fn turned(rgb: &[u8], exchange: bool, flip: [bool; 2]) -> Vec<u8> {
 #[test]
 fn loops_of_drawn_healthy_fingers_are_found_where_they_are() {
     let mut measuring = Measuring::new();
-    let (mut found, mut right, mut all) = (0, 0, 0);
+    let (mut counts, mut right, mut distal, mut found) = (0, 0, 0, 0);
     for one in HEALTHY.iter() {
         let measured = measuring.of(SIZE, &one.rgb, f64::from(UM_PER_PX));
-        let truth: Vec<[f32; 2]> = one.truth.loops.iter().filter(|l| l.row == 0).map(|l| [l.x, l.y]).collect();
+        let rows = |last: u32| -> Vec<[f32; 2]> {
+            one.truth.loops.iter().filter(|l| l.row <= last).map(|l| [l.x, l.y]).collect()
+        };
         let seen = counted(&measured);
-        found += seen.len();
-        right += matched(&seen, &truth);
-        all += truth.len();
+        counts += seen.len();
+        // A tip of the second or third row counts where no other stands before it: models/training/locating/distal.py.
+        right += matched(&seen, &rows(2));
+        distal += rows(0).len();
+        found += matched(&rows(0), &seen);
         assert_eq!(measured.giants, Some(0), "no healthy finger has a giant");
     }
-    let (precision, recall) = (right as f64 / found as f64, right as f64 / all as f64);
-    assert!(precision > 0.85 && recall > 0.8, "precision {precision:.2}, recall {recall:.2} of {all}");
+    let (precision, recall) = (right as f64 / counts as f64, found as f64 / distal as f64);
+    assert!(precision > 0.95 && recall > 0.9, "precision {precision:.2}, recall {recall:.2} of {distal}");
 }
 
 #[test]
 fn results_move_with_the_picture() {
     let mut measuring = Measuring::new();
     let side = SIZE.width as f32;
-    for (exchange, flip) in [(false, [true, false]), (false, [true, true]), (true, [false, false]), (true, [true, false])] {
+    for (exchange, flip) in
+        [(false, [true, false]), (false, [true, true]), (true, [false, false]), (true, [true, false])]
+    {
         let (mut same, mut all) = (0, 0);
         for one in HEALTHY.iter() {
             let plain = counted(&measuring.of(SIZE, &one.rgb, f64::from(UM_PER_PX)));
@@ -164,9 +166,8 @@ fn giants_of_drawn_scleroderma_are_giants() {
     for seed in 0..10 {
         let one = drawn(Cohort::Scleroderma, seed);
         let measured = measuring.of(SIZE, &one.rgb, f64::from(UM_PER_PX));
-        let near = |x: f32, y: f32| {
-            measured.loops.iter().find(|l| (l.apex[0] - x).hypot(l.apex[1] - y) * UM_PER_PX < 60.0)
-        };
+        let near =
+            |x: f32, y: f32| measured.loops.iter().find(|l| (l.apex[0] - x).hypot(l.apex[1] - y) * UM_PER_PX < 60.0);
         for truth in one.truth.loops.iter().filter(|l| l.row == 0) {
             let wide = near(truth.x, truth.y).is_some_and(|l| l.class == LoopClass::Giant);
             // Ten um either way of 50 may be told wrongly.
