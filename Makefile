@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 HAIRPIN := target/release/hairpin
 
-.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device bench bench-device soak soak-device model locator fmt
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device bench bench-device soak soak-device model locator fmt features
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -19,7 +19,7 @@ demo: build ## an exam of eight fingers on the simulated microscope
 
 test: setup lint unit configs unit-file shell training-tests test-device ## everything that must pass
 
-lint: check-fmt clippy deny ## form, lints, licences
+lint: check-fmt clippy features deny ## form, lints, licences
 
 check-fmt:
 	cargo fmt --check
@@ -27,6 +27,10 @@ check-fmt:
 clippy: setup
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+
+features:
+	@if ldconfig -p | grep -q libclang; then cargo clippy --locked --lib --features nokhwa -- -D warnings; \
+	else echo "skipped: the feature nokhwa needs libclang (libclang-dev)"; fi
 
 unit: setup
 	cargo test --locked

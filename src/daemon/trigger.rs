@@ -115,7 +115,7 @@ impl Place {
                 self.complained = false;
             }
             Err(error) if !std::mem::replace(&mut self.complained, true) => {
-                tracing::warn!(%error, path = %path.display(), "trigger: not heard; the group input may read it, see docs/capture.md");
+                tracing::warn!(%error, path = %path.display(), "trigger: not heard; `systemd/70-capillaroscope.rules` says who may read it");
             }
             Err(_) => {}
         }

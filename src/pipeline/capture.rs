@@ -418,6 +418,18 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_is_told_ahead_of_the_frames_before_it_where_somebody_listens() {
+        let (out, received) = mailbox(64, Policy::Block);
+        let (urgent, heard) = crossbeam_channel::bounded(4);
+        let reopen: Option<Box<dyn Reopen>> = None;
+        let (stop, wanted) = (Stop::new(), Wanted::always());
+        let capture = Capture { out, stop, beat: Beat::default(), reopen, wanted, urgent: Some(urgent) };
+        capture.run(Scripted::source(vec![frame(0), Err(CaptureErrorKind::NotFound)]));
+        assert_eq!(heard.try_recv().unwrap().message, "as scripted");
+        assert_eq!(told(&received), ["opened", "frame 0.0 lost 0", "lost: as scripted"]);
+    }
+
+    #[test]
     fn an_unwanted_source_is_not_asked_and_what_passed_meanwhile_is_not_lost() {
         let looks = std::sync::atomic::AtomicU32::new(0);
         let wanted = Wanted::when(move || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) != 1);

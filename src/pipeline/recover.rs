@@ -185,3 +185,129 @@ impl Recover {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::capture::{Next, SourceInfo};
+    use crate::pipeline::counters::Beat;
+    use crate::pipeline::queue::{Item, Policy, Popped, Receiver, mailbox};
+    use crate::pipeline::stop::Stop;
+    use crate::pipeline::wanted::Wanted;
+    use crate::report::SourceWords;
+    use crate::time::Clock;
+
+    /// A source that can be restarted or not.
+    struct Still {
+        info: SourceInfo,
+        restarts: bool,
+    }
+
+    impl Source for Still {
+        fn info(&self) -> &SourceInfo {
+            &self.info
+        }
+
+        fn next(&mut self, _: Duration) -> Result<Next, CaptureError> {
+            Ok(Next::Idle)
+        }
+
+        fn restart(&mut self) -> Result<(), CaptureError> {
+            if self.restarts { Ok(()) } else { Err(CaptureError::new(CaptureErrorKind::Io, "will not")) }
+        }
+    }
+
+    fn still(restarts: bool) -> Box<dyn Source> {
+        let words = SourceWords {
+            kind: "still".to_owned(),
+            name: "test".to_owned(),
+            format: None,
+            size: None,
+            frames_per_s: None,
+            measured_per_s: None,
+            scale: None,
+            device: None,
+        };
+        let (clock, script) = (Clock::live(), Vec::new());
+        let info = SourceInfo { words, live: true, clock, script, frames_total: None, stills: false };
+        Box::new(Still { info, restarts })
+    }
+
+    fn capture() -> (Capture, Receiver<crate::pipeline::capture::Captured>) {
+        let (out, received) = mailbox(64, Policy::Block);
+        let wanted = Wanted::always();
+        (Capture { out, stop: Stop::new(), beat: Beat::default(), reopen: None, wanted, urgent: None }, received)
+    }
+
+    fn told(received: &Receiver<crate::pipeline::capture::Captured>) -> Vec<(Rung, u64)> {
+        let mut told = Vec::new();
+        while let Popped::Item(Item::Passed(Tiding::Recovering(step))) = received.pop(Duration::ZERO) {
+            told.push((step.rung, step.times));
+        }
+        told
+    }
+
+    #[test]
+    fn a_stalled_stream_is_restarted_and_when_that_does_not_help_opened_anew() {
+        let (capture, received) = capture();
+        let mut recover = Recover::new(Some(Box::new(|| Ok(still(true)))));
+        let back = recover.back(&capture, still(true), CaptureErrorKind::Stalled).unwrap().unwrap();
+        let back = recover.back(&capture, back, CaptureErrorKind::Stalled).unwrap();
+        assert!(back.is_some());
+        assert_eq!(told(&received), [(Rung::RestartStream, 1), (Rung::Reopen, 1)]);
+        recover.well();
+        recover.back(&capture, still(false), CaptureErrorKind::Stalled).unwrap();
+        assert_eq!(told(&received), [(Rung::RestartStream, 2), (Rung::Reopen, 2)]);
+    }
+
+    #[test]
+    fn a_row_of_the_same_tries_is_told_once_and_counted_each_time() {
+        let (capture, received) = capture();
+        let mut tries = 0;
+        let open = move || {
+            tries += 1;
+            let gone = CaptureError::new(CaptureErrorKind::NotFound, "gone");
+            if tries < 3 { Err(gone) } else { Ok(still(true)) }
+        };
+        let mut recover = Recover::new(Some(Box::new(open)));
+        assert!(recover.back(&capture, still(true), CaptureErrorKind::NotFound).unwrap().is_some());
+        assert_eq!(told(&received), [(Rung::Wait, 1)]);
+        recover.back(&capture, still(true), CaptureErrorKind::NotFound).unwrap();
+        assert_eq!(told(&received), [(Rung::Wait, 4)]);
+    }
+
+    #[test]
+    fn a_stop_does_not_wait_for_an_opener_that_hangs() {
+        let (capture, _received) = capture();
+        let (entered, when_entered) = channel();
+        let (_keep, never) = channel::<()>();
+        let open = move || {
+            entered.send(()).unwrap();
+            never.recv().map(|()| still(true)).map_err(|e| CaptureError::new(CaptureErrorKind::Io, e.to_string()))
+        };
+        let stop = capture.stop.clone();
+        let asking = std::thread::spawn(move || {
+            when_entered.recv().unwrap();
+            stop.ask();
+            Instant::now()
+        });
+        let mut recover = Recover::new(Some(Box::new(open)));
+        assert!(recover.back(&capture, still(true), CaptureErrorKind::Busy).unwrap().is_none());
+        assert!(asking.join().unwrap().elapsed() < PATIENCE * 5);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_again_is_given_up() {
+        let (capture, received) = capture();
+        let mut recover = Recover::new(None);
+        assert!(recover.back(&capture, still(true), CaptureErrorKind::Io).unwrap().is_none());
+        assert_eq!(told(&received), []);
+        let panics = || -> Result<Box<dyn Source>, CaptureError> { panic!("as a driver's binding might") };
+        let mut recover = Recover::new(Some(Box::new(panics)));
+        assert!(recover.back(&capture, still(true), CaptureErrorKind::Io).unwrap().is_none());
+        assert!(!recover.possible());
+    }
+}

@@ -28,6 +28,7 @@ pub const CHECKS: &[Check] = &[
     ("controls_are_set_and_put_back", controls_are_set_and_put_back),
     ("unplugged_ten_times", unplugged_ten_times),
     ("never_another_camera", never_another_camera),
+    ("two_at_once", two_at_once),
     ("at_rest_the_camera_stands", at_rest_the_camera_stands),
 ];
 
@@ -267,6 +268,29 @@ fn never_another_camera(rig: &Rig) {
     rig.ctl("plug");
     rig.node();
     frames(&mut camera.open().unwrap(), 2);
+}
+
+fn two_at_once(rig: &Rig) {
+    let control = "/run/second.sock";
+    let mut second = Command::new("uvccam")
+        .args(["serve", "--serial", "SECOND", "--port", "1", "--control", control, "--frames"])
+        .arg(&rig.frames)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    run("uvccam", &["node", "--serial", "SECOND", "30"]);
+    let which = camera("any", settings(SMALL)).open().err().expect("two fit");
+    assert_eq!(which.kind, CaptureErrorKind::Unsupported);
+    assert!(which.chain().contains("RIG0001") && which.chain().contains("SECOND"), "{}", which.chain());
+    let mut first = open(ID, settings(SMALL));
+    let mut other = open("usb:1d6b:0104:SECOND", settings(SMALL));
+    for _ in 0..5 {
+        frames(&mut first, 1);
+        frames(&mut other, 1);
+    }
+    drop((first, other));
+    run("uvccam", &["ctl", "--control", control, "quit"]);
+    second.wait().unwrap();
 }
 
 fn at_rest_the_camera_stands(rig: &Rig) {

@@ -11,6 +11,7 @@
 mod capture;
 mod figures;
 mod frames;
+mod pedal;
 mod rig;
 mod service;
 mod soak;

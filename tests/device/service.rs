@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::Check;
 use crate::frames::SMALL;
+use crate::pedal::Pedal;
 use crate::rig::{ID, Rig, until};
 use crate::support::{Bench, Reader};
 
@@ -20,6 +21,8 @@ pub const CHECKS: &[Check] = &[
     ("a_frozen_camera_is_a_fault_and_is_restarted", a_frozen_camera_is_a_fault_and_is_restarted),
     ("damaged_frames_are_counted_and_never_scored", damaged_frames_are_counted_and_never_scored),
     ("the_button_accepts_a_field", the_button_accepts_a_field),
+    ("a_pedal_goes_through_the_fingers", a_pedal_goes_through_the_fingers),
+    ("calibrated_on_the_live_picture", calibrated_on_the_live_picture),
     ("a_service_waits_for_its_camera", a_service_waits_for_its_camera),
 ];
 
@@ -208,6 +211,51 @@ fn the_button_accepts_a_field(rig: &Rig) {
     });
     rig.ctl("button");
     reader.until(|line| step(line, "field_began") && line["number"] == 3);
+    drop(service);
+}
+
+fn a_pedal_goes_through_the_fingers(_: &Rig) {
+    const B: u16 = 48;
+    const SPACE: u16 = 57;
+    let mut pedal = Pedal::plug(&[B, SPACE]);
+    let path = pedal.path();
+    let bench = calibrated();
+    let binding =
+        |key: &str, does: &str| format!("\n[[trigger]]\nkey = \"{key}\"\ndoes = \"{does}\"\nfrom = {path:?}\n");
+    let text = std::fs::read_to_string(config(&bench)).unwrap();
+    let text = text + &binding("b", "next-finger") + &binding("space", "skip");
+    let service = bench.serve(&bench.write("pedal.toml", &text));
+    let mut reader = bench.reader();
+    until("the service listens to the pedal", Duration::from_secs(10), || service.log().contains("trigger: listening"));
+    bench.exam_command(&["open", "RIG-1"]).ok();
+    pedal.press(B);
+    let first = reader.until(|line| step(line, "finger_began"));
+    // Skipped before a field of it began; the settling time after a change of finger is half a second.
+    pedal.press(SPACE);
+    let skipped = reader.until(|line| step(line, "skipped") || step(line, "field_began"));
+    if step(&skipped, "skipped") {
+        assert_eq!(skipped["finger"], first["finger"]);
+    }
+    pedal.press(B);
+    let second = reader.until(|line| step(line, "finger_began"));
+    assert_ne!(second["finger"], first["finger"], "the next of the protocol");
+    drop(service);
+}
+
+fn calibrated_on_the_live_picture(_: &Rig) {
+    let bench = Bench::new();
+    let config = config(&bench);
+    let length = format!("{:.3}", UM_PER_PX * 600.0);
+    let given = ["calibrate", "--config", config.to_str().unwrap(), "--by", "rig", "--out", "check.svg"];
+    let points = ["--points", "20,100,620,100", "--length-um", &length];
+    bench.run(&[&given[..], &points].concat()).ok();
+    let listed = bench.run(&["calibrate", "--list", "--config", config.to_str().unwrap()]).ok().out;
+    assert!(listed.contains(&format!("{ID} at 200x, {SMALL}: 2.4531 um/px")), "{listed}");
+    let drawn = std::fs::read_to_string(bench.path("check.svg")).unwrap();
+    assert!(drawn.contains("data:image/jpeg;base64,"), "the camera's own picture");
+    let service = bench.serve(&config);
+    let mut reader = bench.reader();
+    begin(&bench, &mut reader);
     drop(service);
 }
 

@@ -16,7 +16,6 @@ use hairpin::emit::control::{Answer, Request};
 use hairpin::emit::listen::UnixSocket;
 use hairpin::emit::protocol::Reply;
 use hairpin::emit::{Bus, Net, Present, Settings, Wires, metrics};
-use hairpin::outcome::Tally;
 use hairpin::report::{Event, Fault, FaultKind, Line, ModelWords, NOTICE, SCHEMA, Snapshot};
 
 /// A guard against hanging, not a measure: no test passes or fails by how fast it is.

@@ -460,7 +460,7 @@ impl V4l2 {
     }
 }
 
-/// A frame that was captured longer ago was not waiting in the ring: its four buffers hold four seconds at the slowest
+/// A frame that was captured longer ago was not waiting in the ring: its six buffers hold five seconds at the slowest
 /// rate there is.
 const OLDEST: Duration = Duration::from_secs(5);
 

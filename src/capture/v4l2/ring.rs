@@ -1,6 +1,7 @@
-//! The ring of buffers between driver and us. It waits no longer than it is told to, hands out the newest good
-//! picture, and gives every buffer back whatever happens.
+//! The ring of buffers between driver and us. It waits no longer than it is told to, skips to the newest good picture
+//! when it has fallen behind, and gives every buffer back whatever happens.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,13 @@ use rustix::io::Errno;
 use super::abi::{self, Buffer};
 use super::node::{Node, Ready, Rows};
 
-/// One is being filled, one is ready, and two more bridge 66 ms at 30 frames/s in which we do not get to run.
-const BUFFERS: u32 = 4;
+/// One is being filled, and five bridge 166 ms at 30 frames/s in which we do not get to run.
+const BUFFERS: u32 = 6;
+
+/// Up to so many ready frames are handed on in their order, one right after the other: on a busy machine several are
+/// often ready at once, and whoever is slow further down gives up the oldest himself, and counts it. When all buffers
+/// are full the driver has begun to lose frames, so we are behind, and only the newest good one counts.
+const BACKLOG: usize = BUFFERS as usize - 1;
 
 /// So often in a row a driver may tell of a frame and then have none.
 const EMPTY_MOST: u32 = 8;
@@ -66,13 +72,23 @@ pub(super) struct Ring {
     left_to_discard: u32,
     allocated: u32,
     streaming: bool,
+    /// Taken from the driver and not handed on yet, oldest first.
+    ready: VecDeque<Buffer>,
     numbers: Numbers,
 }
 
 impl Ring {
     pub(super) fn new(node: Box<dyn Node>, rows: Option<Rows>, discard: u32) -> Self {
-        let numbers = Numbers::default();
-        Self { node, rows, discard, left_to_discard: 0, allocated: 0, streaming: false, numbers }
+        Self {
+            node,
+            rows,
+            discard,
+            left_to_discard: 0,
+            allocated: 0,
+            streaming: false,
+            ready: VecDeque::new(),
+            numbers: Numbers::default(),
+        }
     }
 
     pub(super) fn streaming(&self) -> bool {
@@ -108,60 +124,64 @@ impl Ring {
 
     /// All buffers are ours again, even where the driver objects.
     pub(super) fn stop(&mut self) -> Result<(), Trouble> {
+        self.ready.clear();
         if !std::mem::take(&mut self.streaming) {
             return Ok(());
         }
         self.node.stop().map_err(|errno| Trouble { doing: Doing::Stop, errno })
     }
 
-    /// The newest good picture, or nothing within the patience. Older ones that wait are given back unseen: they show
-    /// as a gap in the numbers.
+    /// The next picture, or nothing within the patience. Those that are skipped show as a gap in the numbers.
     pub(super) fn take(&mut self, patience: Duration) -> Result<Option<Taken>, Trouble> {
         let began = Instant::now();
         let mut empty = 0;
         loop {
+            if let Some(buffer) = self.ready.pop_front() {
+                return self.read(&buffer).map(Some);
+            }
             let left = patience.saturating_sub(began.elapsed());
             let discarded = self.left_to_discard;
             let ready = self.node.wait(left).map_err(|errno| Trouble { doing: Doing::Wait, errno })?;
             if ready == Ready::Not {
                 return Ok(None);
             }
-            match self.newest()? {
-                Some(buffer) => return self.read(&buffer).map(Some),
-                None if discarded > self.left_to_discard => {}
+            self.drain()?;
+            if self.ready.is_empty() && discarded == self.left_to_discard {
                 // Told of something, and yet nothing to take: asking on and on would be a loop without end.
-                None if ready == Ready::Trouble || empty == EMPTY_MOST => {
+                if ready == Ready::Trouble || empty == EMPTY_MOST {
                     return Err(Trouble { doing: Doing::Wait, errno: Errno::IO });
                 }
-                None => empty += 1,
+                empty += 1;
             }
         }
     }
 
-    fn newest(&mut self) -> Result<Option<Buffer>, Trouble> {
-        let mut best: Option<Buffer> = None;
+    /// Takes all that is ready, and skips to the newest good one when that is too much.
+    fn drain(&mut self) -> Result<(), Trouble> {
         loop {
             let buffer = match self.node.dequeue() {
                 Ok(buffer) => buffer,
-                Err(Errno::AGAIN) => return Ok(best),
-                // What lasts is met again at the next call; the picture at hand is good.
-                Err(_) if best.is_some() => return Ok(best),
+                Err(Errno::AGAIN) => break,
+                // What lasts is met again at the next call; the pictures at hand are good.
+                Err(_) if !self.ready.is_empty() => break,
                 Err(errno) => return Err(Trouble { doing: Doing::Take, errno }),
             };
             if self.left_to_discard > 0 {
                 self.left_to_discard -= 1;
                 self.give_back(buffer.index)?;
-                continue;
-            }
-            let worse = match best {
-                None => best.replace(buffer),
-                Some(before) if flagged(&buffer) && !flagged(&before) => Some(buffer),
-                Some(_) => best.replace(buffer),
-            };
-            if let Some(worse) = worse {
-                self.give_back(worse.index)?;
+            } else {
+                self.ready.push_back(buffer);
             }
         }
+        if self.ready.len() > BACKLOG {
+            let newest = self.ready.iter().rposition(|buffer| !flagged(buffer)).unwrap_or(self.ready.len() - 1);
+            let keep = self.ready[newest];
+            for buffer in std::mem::take(&mut self.ready).iter().filter(|buffer| buffer.index != keep.index) {
+                self.give_back(buffer.index)?;
+            }
+            self.ready.push_back(keep);
+        }
+        Ok(())
     }
 
     fn read(&mut self, buffer: &Buffer) -> Result<Taken, Trouble> {

@@ -34,18 +34,27 @@ fn a_frame_after_a_wait_without_one_is_taken_and_no_buffer_is_given_twice() {
     let fake = Fake::playing([Event::Timeout, frame(0), Event::Later, Event::Timeout, frame(1)]);
     let mut ring = ring(&fake, 0);
     assert_eq!(numbers(&mut ring, 4), ["-", "0", "-", "1"]);
-    assert_eq!(fake.state().queued.len(), 4, "all buffers are back with the driver");
+    assert_eq!(fake.state().queued.len(), 6, "all buffers are back with the driver");
 }
 
 #[test]
-fn of_several_frames_the_newest_good_one_is_taken() {
-    let fake = Fake::playing([frame(0), frame(1), frame(2), Event::Later, frame(3), flagged(4)]);
+fn a_few_frames_at_once_are_taken_in_their_order_flagged_ones_too() {
+    let fake = Fake::playing([frame(0), flagged(1), frame(2), Event::Later, frame(3)]);
+    let mut ring = ring(&fake, 0);
+    assert_eq!(numbers(&mut ring, 5), ["0", "1!", "2", "3", "-"]);
+    assert_eq!(fake.state().queued.len(), 6);
+}
+
+#[test]
+fn of_many_frames_at_once_the_newest_good_one_is_taken() {
+    let many = (0..6).map(frame).chain([Event::Later]);
+    let fake = Fake::playing(many.chain((6..11).map(frame)).chain([flagged(11)]));
     let mut ring = ring(&fake, 0);
     let taken = ring.take(PATIENCE).unwrap().unwrap();
-    assert_eq!((taken.seq, taken.flagged, &*taken.bytes), (0, false, &[2; 4][..]), "numbers begin at the first");
+    assert_eq!((taken.seq, taken.flagged, &*taken.bytes), (0, false, &[5; 4][..]), "numbers begin at the first");
     let taken = ring.take(PATIENCE).unwrap().unwrap();
-    assert_eq!((taken.seq, taken.flagged, &*taken.bytes), (1, false, &[3; 4][..]));
-    assert_eq!(fake.state().queued.len(), 4);
+    assert_eq!((taken.seq, taken.flagged, &*taken.bytes), (5, false, &[10; 4][..]));
+    assert_eq!(fake.state().queued.len(), 6);
 }
 
 #[test]
@@ -199,7 +208,7 @@ fn every_error_of_every_call_is_a_kind_and_never_a_panic_or_a_loop() {
             let _any = source.restart();
             let _any = source.rest();
             fake.state().failing.clear();
-            assert!(fake.state().queued.len() <= 4);
+            assert!(fake.state().queued.len() <= 6);
         }
     }
 }
