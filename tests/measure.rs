@@ -39,9 +39,10 @@ struct Measuring {
 impl Measuring {
     fn new() -> Self {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/locator-synth-0.1.0");
-        let bundle = LocateBundle::load(&dir).unwrap();
+        let bundle = LocateBundle::load(&dir).expect("the shipped bundle is whole");
         let settings = Settings { library: ort::library(), threads: 1, ..Settings::default() };
-        let locator = Locator::open(&Runtime::load(&settings.library).unwrap(), &bundle, &settings).unwrap();
+        let runtime = Runtime::load(&settings.library).expect("make setup fetches the library");
+        let locator = Locator::open(&runtime, &bundle, &settings).expect("the golden maps agree");
         Self {
             preparer: FieldPreparer::new(&bundle.input),
             measurer: Measurer::new(locator, measure::Settings::default()),
@@ -49,10 +50,10 @@ impl Measuring {
     }
 
     fn of(&mut self, size: Size, rgb: &[u8], um_per_px: f64) -> Measured {
-        let scale = Scale::new(um_per_px, ScaleMethod::Entered).unwrap();
+        let scale = Scale::new(um_per_px, ScaleMethod::Entered).expect("the scale is in range");
         let mut field = Field::default();
-        self.preparer.prepare(size, rgb, &scale, &mut field).unwrap();
-        self.measurer.measure(&field).unwrap()
+        self.preparer.prepare(size, rgb, &scale, &mut field).expect("the picture is full");
+        self.measurer.measure(&field).expect("the network answers")
     }
 }
 

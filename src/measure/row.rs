@@ -73,13 +73,13 @@ impl Axes {
     }
 
     /// From cells to `[u, w]` in um.
-    pub fn to_fold(&self, x: f32, y: f32) -> [f32; 2] {
+    pub fn to_fold(self, x: f32, y: f32) -> [f32; 2] {
         let (dx, dy) = ((x - self.middle[0]) * self.um_per_cell, (y - self.middle[1]) * self.um_per_cell);
         [-dx * self.nail[1] + dy * self.nail[0], dx * self.nail[0] + dy * self.nail[1]]
     }
 
     /// From `[u, w]` in um to cells.
-    pub fn to_cells(&self, [u, w]: [f32; 2]) -> [f32; 2] {
+    pub fn to_cells(self, [u, w]: [f32; 2]) -> [f32; 2] {
         let (dx, dy) = (-u * self.nail[1] + w * self.nail[0], u * self.nail[0] + w * self.nail[1]);
         [self.middle[0] + dx / self.um_per_cell, self.middle[1] + dy / self.um_per_cell]
     }
@@ -108,8 +108,8 @@ impl Row {
             return None;
         }
         let edge = path.iter().enumerate().filter(|(c, _)| inside[*c]).map(|(c, r)| field.edge[at(c, *r)]).sum::<f32>();
-        let heights = path.iter().map(|r| field.first[1] + *r as f32 * STEP_W).collect();
-        Some(Self { axes, first: field.first[0], heights: smoothed(heights), inside, edge: edge / seen as f32 })
+        let heights: Vec<f32> = path.iter().map(|r| field.first[1] + *r as f32 * STEP_W).collect();
+        Some(Self { axes, first: field.first[0], heights: smoothed(&heights), inside, edge: edge / seen as f32 })
     }
 
     /// Height of the line at `u`; at its ends it goes on level.
@@ -218,9 +218,10 @@ impl Field {
         for c in 1..self.columns {
             for r in 0..self.rows {
                 let mut chosen = (f32::MIN, r);
-                for from in r.saturating_sub(STEEPEST)..=(r + STEEPEST).min(self.rows - 1) {
+                let low = r.saturating_sub(STEEPEST);
+                for (from, so_far) in (low..).zip(&best[low..=(r + STEEPEST).min(self.rows - 1)]) {
                     let bend = from.abs_diff(r) as f32;
-                    let sum = best[from] - BEND_COST * bend * bend;
+                    let sum = so_far - BEND_COST * bend * bend;
                     if sum > chosen.0 {
                         chosen = (sum, from);
                     }
@@ -241,7 +242,7 @@ impl Field {
 }
 
 /// A running mean over five places: the search's steps are coarser than the fold.
-fn smoothed(heights: Vec<f32>) -> Vec<f32> {
+fn smoothed(heights: &[f32]) -> Vec<f32> {
     (0..heights.len())
         .map(|i| {
             let around = &heights[i.saturating_sub(2)..(i + 3).min(heights.len())];

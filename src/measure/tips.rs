@@ -56,7 +56,8 @@ fn highest(
                 continue;
             }
             let other = at(nx, ny);
-            if other > here || (other == here && (dy, dx) < (0, 0)) {
+            let earlier = (dy, dx) < (0, 0);
+            if other > here || (earlier && other >= here) {
                 return false;
             }
         }

@@ -37,7 +37,6 @@ pub struct Turn<'a, T: Frame> {
     done: bool,
 }
 
-#[expect(clippy::large_enum_variant, reason = "it lives for one turn of a loop, and is never stored")]
 pub enum Taken<'a, T: Frame> {
     Item(Item<T>, Turn<'a, T>),
     Idle,

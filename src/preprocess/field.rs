@@ -89,10 +89,10 @@ mod tests {
         let scale = Scale::new(2.0, ScaleMethod::Entered).unwrap();
         FieldPreparer::new(&spec).prepare(size, &rgb, &scale, &mut field).unwrap();
         assert_eq!((field.width, field.height, field.resampled), (16, 8, [10, 6]));
-        assert_eq!(field.data[9], 9.0 / 255.0);
-        assert!(field.data[10..16].iter().all(|v| *v == 9.0 / 255.0));
-        assert_eq!(field.data[7 * 16 + 3], 53.0 / 255.0, "the last row once more");
-        assert!(field.data[128..256].iter().all(|v| *v == 100.0 / 255.0));
+        let bytes: Vec<f32> = field.data.iter().map(|v| (v * 255.0).round()).collect();
+        assert_eq!(bytes[9..16], [9.0; 7], "the last column, once and six times more");
+        assert_eq!(bytes[7 * 16..7 * 16 + 4], [50.0, 51.0, 52.0, 53.0], "the last row once more");
+        assert_eq!(bytes[128..256], [100.0; 128]);
     }
 
     #[test]
