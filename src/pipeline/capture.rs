@@ -60,14 +60,21 @@ impl Capture {
     /// Returns when stopping was asked for, the source came to its end, or the next thread is gone.
     pub fn run(mut self, mut source: Box<dyn Source>) {
         let mut recover = Recover::new(self.reopen.take());
+        let mut sleep = Sleep::default();
         let mut run = 0;
         loop {
             let mut stream = Stream::new(source.info().words.clone(), run, recover.possible());
-            match stream.last(&mut self, source.as_mut()) {
+            match stream.last(&mut self, source.as_mut(), &mut sleep) {
                 Err(Closed) | Ok(Over::Finished) => return,
                 Ok(Over::Failed(error)) => {
                     tracing::warn!(error = error.chain(), source = source.info().words.name, "source lost");
                     run += u32::from(stream.opened);
+                    // A camera that did not live through a suspension is lost before anyone looks at the clocks.
+                    if let Some(slept) = sleep.since_last().filter(|_| recover.possible())
+                        && self.tell(suspended(slept)).is_err()
+                    {
+                        return;
+                    }
                     let fault = lost(&error, recover.possible());
                     let told = self.ahead(&fault);
                     let lost = Tiding::Lost { words: Box::new(stream.words), fault, told };
@@ -113,7 +120,6 @@ struct Stream {
     silent: bool,
     next_seq: Option<u64>,
     rate: RateWatch,
-    sleep: Sleep,
 }
 
 impl Stream {
@@ -131,18 +137,17 @@ impl Stream {
             heard_any: false,
             silent: false,
             next_seq: None,
-            sleep: Sleep::default(),
         }
     }
 
     /// Frames bear the number of the opening they came from, whatever the source says.
-    fn last(&mut self, capture: &mut Capture, source: &mut dyn Source) -> Result<Over, Closed> {
+    fn last(&mut self, capture: &mut Capture, source: &mut dyn Source, sleep: &mut Sleep) -> Result<Over, Closed> {
         let live = source.info().live;
         let mut resting = false;
         while !capture.stop.asked() {
             capture.beat.tick();
-            if live {
-                self.look_for_sleep(capture)?;
+            if let Some(slept) = sleep.since_last().filter(|_| live) {
+                self.woken(capture, slept)?;
             }
             if !capture.wanted.now() {
                 resting = true;
@@ -247,17 +252,21 @@ impl Stream {
         }))
     }
 
-    fn look_for_sleep(&mut self, capture: &Capture) -> Result<(), Closed> {
-        let Some(slept) = self.sleep.since_last() else { return Ok(()) };
+    /// What the source did not give meanwhile is no silence of its own.
+    fn woken(&mut self, capture: &Capture, slept: Duration) -> Result<(), Closed> {
         self.heard = Instant::now();
         self.silent = true;
         self.rate.interrupted();
-        capture.tell(Fault {
-            kind: FaultKind::Source,
-            message: format!("the machine was suspended for {:.1} s", slept.as_secs_f64()),
-            action: "none: the exam goes on when the microscope is back".to_owned(),
-            cleared: false,
-        })
+        capture.tell(suspended(slept))
+    }
+}
+
+fn suspended(slept: Duration) -> Fault {
+    Fault {
+        kind: FaultKind::Source,
+        message: format!("the machine was suspended for {:.1} s", slept.as_secs_f64()),
+        action: "none: the exam goes on when the microscope is back".to_owned(),
+        cleared: false,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Getting a lost source back: carries out what the ladder of `capture::supervisor` decides, counts it and tells it.
-//! Opening stands on a thread of its own, because a camera that answers nothing holds its opener for many seconds:
+//! Each try stands on a thread of its own, because a camera that answers nothing holds whoever asks it for many seconds:
 //! neither a stop nor the watchdog waits for that.
 
 use std::collections::BTreeMap;
@@ -43,8 +43,8 @@ impl<F: FnMut() -> Result<Box<dyn Source>, CaptureError> + Send> Reopen for F {
     }
 }
 
-/// What became of a try on a thread of its own.
-type Tried<T> = (Box<dyn Reopen>, Result<T, CaptureError>);
+/// What became of a try, if its thread did not die of it.
+type Tried = Result<(Box<dyn Reopen>, Result<Box<dyn Source>, CaptureError>), CaptureError>;
 
 pub struct Recover {
     /// Absent for what cannot be opened again, and while a try has it.
@@ -84,10 +84,6 @@ impl Recover {
         while self.possible {
             let next = self.ladder.next(kind);
             self.tell(capture, next.rung)?;
-            if next.rung != Rung::RestartStream {
-                // The device must be free before it can be opened.
-                held = None;
-            }
             if !self.pause(capture, next.pause, next.rung) {
                 return Ok(None);
             }
@@ -140,47 +136,55 @@ impl Recover {
         rung: Rung,
         held: &mut Option<Box<dyn Source>>,
     ) -> Option<Result<Box<dyn Source>, CaptureError>> {
-        match (rung, held.take()) {
-            (Rung::RestartStream, Some(mut source)) => Some(source.restart().map(|()| source)),
-            (Rung::UsbReset, _) => match self.apart(capture, |reopen| reopen.reset())? {
-                Ok(()) => self.apart(capture, |reopen| reopen.open()),
-                Err(error) => Some(Err(error)),
-            },
-            (Rung::RestartStream | Rung::Reopen | Rung::Wait, _) => self.apart(capture, |reopen| reopen.open()),
+        let held = held.take();
+        let mut reopen = self.reopen.take()?;
+        let tried: Option<Tried> = apart(capture, move || {
+            let result = match (rung, held) {
+                (Rung::RestartStream, Some(mut source)) => source.restart().map(|()| source),
+                (_, held) => {
+                    // The device must be free before it can be reset or opened.
+                    drop(held);
+                    if rung == Rung::UsbReset { reopen.reset() } else { Ok(()) }.and_then(|()| reopen.open())
+                }
+            };
+            (reopen, result)
+        });
+        match tried {
+            Some(Ok((reopen, result))) => {
+                self.reopen = Some(reopen);
+                Some(result)
+            }
+            Some(Err(error)) => {
+                self.possible = false;
+                Some(Err(error))
+            }
+            None => None,
         }
     }
+}
 
-    /// Does it on another thread, and goes on beating meanwhile. `None` when a stop was asked for: then whoever is
-    /// stuck in the kernel is left there.
-    fn apart<T: Send + 'static>(
-        &mut self,
-        capture: &Capture,
-        work: impl FnOnce(&mut dyn Reopen) -> Result<T, CaptureError> + Send + 'static,
-    ) -> Option<Result<T, CaptureError>> {
-        let mut reopen = self.reopen.take()?;
-        let (done, when_done) = bounded::<Tried<T>>(1);
-        let spawned = std::thread::Builder::new().name("reopen".to_owned()).spawn(move || {
-            let result = work(reopen.as_mut());
-            // Nobody waits any more when a stop was asked for.
-            let _unheard = done.send((reopen, result));
-        });
-        if let Err(error) = spawned {
-            self.possible = false;
-            return Some(Err(CaptureError::io("cannot start a thread to open the source", error)));
-        }
-        loop {
-            capture.beat.tick();
-            match when_done.recv_timeout(PATIENCE) {
-                Ok((reopen, result)) => {
-                    self.reopen = Some(reopen);
-                    return Some(result);
-                }
-                Err(RecvTimeoutError::Timeout) if !capture.stop.asked() => {}
-                Err(RecvTimeoutError::Timeout) => return None,
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.possible = false;
-                    return Some(Err(CaptureError::new(CaptureErrorKind::Io, "opening the source ended in a panic")));
-                }
+/// Does it on another thread, and goes on beating meanwhile. `None` when a stop was asked for: then whoever is stuck in
+/// the kernel is left there.
+fn apart<T: Send + 'static>(
+    capture: &Capture,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<Result<T, CaptureError>> {
+    let (done, when_done) = bounded(1);
+    let spawned = std::thread::Builder::new().name("reopen".to_owned()).spawn(move || {
+        // Nobody waits any more when a stop was asked for.
+        let _unheard = done.send(work());
+    });
+    if let Err(error) = spawned {
+        return Some(Err(CaptureError::io("cannot start a thread to open the source", error)));
+    }
+    loop {
+        capture.beat.tick();
+        match when_done.recv_timeout(PATIENCE) {
+            Ok(result) => return Some(Ok(result)),
+            Err(RecvTimeoutError::Timeout) if !capture.stop.asked() => {}
+            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Some(Err(CaptureError::new(CaptureErrorKind::Io, "opening the source ended in a panic")));
             }
         }
     }

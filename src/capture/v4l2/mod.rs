@@ -3,30 +3,30 @@
 //! `node` and `ring`.
 
 mod abi;
+mod camera;
 pub mod controls;
 mod describe;
 #[cfg(test)]
 mod fixture;
 mod node;
 mod offers;
+mod opening;
 mod ring;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use serde::Deserialize;
 
-use self::abi::{PixelFormat, StreamParameters};
+use self::abi::PixelFormat;
+pub use self::camera::{Absent, Camera, capture_nodes};
 use self::controls::Held;
 pub use self::describe::{FormatWords, Probed, SizeWords, denied, probe};
-use self::node::{DeviceFile, Node, Rows};
-use self::offers::{Choice, Wanted};
 use self::ring::{Doing, Ring, Taken, Trouble};
-use super::devices::{self, Device, Tree};
-use super::select::{Identity, Selector};
+use super::devices::{Device, Tree};
 use super::{CaptureError, CaptureErrorKind, Next, Source, SourceInfo};
 use crate::frame::{Colour, Format, FrameId, RawFrame, Size};
 use crate::report::{DeviceWords, SourceWords};
@@ -86,123 +86,8 @@ impl Settings {
 /// Looks up the scale of a device at a picture size, at this moment.
 pub type ScaleOf = Box<dyn Fn(&DeviceWords, Size) -> Option<Scale> + Send + Sync>;
 
-/// A named camera, open or not: opens it, and after a loss opens the same one again and no other.
-pub struct Camera {
-    selector: Selector,
-    settings: Settings,
-    tree: Tree,
-    clock: Clock,
-    scale: std::sync::Arc<ScaleOf>,
-    pinned: Option<(Identity, Device)>,
-}
-
-impl Camera {
-    pub fn new(selector: Selector, settings: Settings, clock: Clock, scale: ScaleOf) -> Self {
-        let scale = std::sync::Arc::new(scale);
-        Self { selector, settings, tree: Tree::default(), clock, scale, pinned: None }
-    }
-
-    /// Opens the camera and starts its stream.
-    ///
-    /// Kinds: all but `BadFrame`.
-    pub fn open(&mut self) -> Result<V4l2, CaptureError> {
-        let found = capture_nodes(&self.tree);
-        let device = match &self.pinned {
-            Some((identity, _)) => identity.find(&found)?,
-            None => self.selector.choose(&found)?,
-        };
-        let identity = match &self.pinned {
-            Some((identity, _)) => identity.clone(),
-            None => Identity::of(device, &found),
-        };
-        let node = DeviceFile::open(&device.path).map_err(|error| self.cannot_open(device, error))?;
-        let opened = Opening { device, identity: &identity, tree: &self.tree, settings: &self.settings };
-        let source = opened.open(Box::new(node), self.clock.clone(), self.scale.clone())?;
-        self.pinned = Some((identity, device.clone()));
-        Ok(source)
-    }
-
-    /// What stands in until the camera is there for the first time.
-    pub fn absent(&self, why: CaptureError) -> Absent {
-        let words = SourceWords {
-            kind: "v4l2".to_owned(),
-            name: self.selector.to_string(),
-            format: None,
-            size: None,
-            frames_per_s: None,
-            measured_per_s: None,
-            scale: None,
-            device: None,
-        };
-        Absent { info: info(words, self.clock.clone()), why: Some(why) }
-    }
-
-    /// Resets the lost camera on its USB port.
-    pub fn reset(&self) -> Result<(), CaptureError> {
-        let nothing = |why: &str| CaptureError::new(CaptureErrorKind::Unsupported, why);
-        if !self.settings.usb_reset {
-            return Err(nothing("USB reset is off (source.v4l2.usb_reset)"));
-        }
-        let found = devices::scan(&self.tree);
-        let (identity, _) = self.pinned.as_ref().ok_or_else(|| nothing("no camera was open that could be reset"))?;
-        let usb = identity.find(&found)?.usb.as_ref().ok_or_else(|| nothing("only a USB camera can be reset"))?;
-        let path = self.tree.dev.join("bus/usb").join(&usb.bus_device);
-        node::reset_usb(&path).map_err(|error| CaptureError::io(format!("cannot reset {}", path.display()), error))
-    }
-
-    fn cannot_open(&self, device: &Device, error: std::io::Error) -> CaptureError {
-        let path = device.path.display();
-        let errno = Errno::from_io_error(&error);
-        let context = match errno {
-            Some(Errno::ACCESS | Errno::PERM) => describe::denied(&device.path),
-            Some(Errno::BUSY) => describe::busy(device, &self.tree),
-            _ => format!("cannot open {path}"),
-        };
-        let kind = errno.map_or(CaptureErrorKind::Io, |errno| kind_of(None, errno));
-        CaptureError::new(kind, context).because(error)
-    }
-}
-
-/// The nodes that pictures can be had from. What cannot be opened is judged by its place among its device's nodes.
-pub fn capture_nodes(tree: &Tree) -> Vec<Device> {
-    let mut found = devices::scan(tree);
-    found.retain(|device| captures(&device.path).unwrap_or(device.index == 0));
-    found
-}
-
-fn captures(path: &Path) -> Option<bool> {
-    Some(DeviceFile::open(path).ok()?.capability().ok()?.captures())
-}
-
 fn info(words: SourceWords, clock: Clock) -> SourceInfo {
     SourceInfo { words, live: true, clock, script: Vec::new(), frames_total: None, stills: false }
-}
-
-/// The camera is not there yet. It gives its reason once, and is then waited for like one that was lost.
-pub struct Absent {
-    info: SourceInfo,
-    why: Option<CaptureError>,
-}
-
-impl Source for Absent {
-    fn info(&self) -> &SourceInfo {
-        &self.info
-    }
-
-    fn next(&mut self, _: Duration) -> Result<Next, CaptureError> {
-        Err(self.gone())
-    }
-
-    fn rest(&mut self) -> Result<(), CaptureError> {
-        Err(self.gone())
-    }
-}
-
-impl Absent {
-    fn gone(&mut self) -> CaptureError {
-        let why = self.why.take();
-        why.unwrap_or_else(|| CaptureError::new(CaptureErrorKind::NotFound, format!("no {}", self.info.words.name)))
-    }
 }
 
 /// An open camera.
@@ -215,142 +100,9 @@ pub struct V4l2 {
     settings: Settings,
     held: Held,
     info: SourceInfo,
-    scale: std::sync::Arc<ScaleOf>,
+    scale: Arc<ScaleOf>,
     format: Format,
     size: Size,
-}
-
-/// What opening needs to know.
-struct Opening<'a> {
-    device: &'a Device,
-    identity: &'a Identity,
-    tree: &'a Tree,
-    settings: &'a Settings,
-}
-
-impl Opening<'_> {
-    fn open(
-        &self,
-        mut node: Box<dyn Node>,
-        clock: Clock,
-        scale: std::sync::Arc<ScaleOf>,
-    ) -> Result<V4l2, CaptureError> {
-        let capability = node.capability().map_err(|e| self.failed("cannot ask", e))?;
-        if !capability.captures() {
-            let context = format!("{} gives no pictures: it is no capture device", self.device.path.display());
-            return Err(CaptureError::new(CaptureErrorKind::Unsupported, context));
-        }
-        let choice = self.choose(node.as_ref())?;
-        let granted = self.set_format(node.as_mut(), &choice)?;
-        let frames_per_s = self.set_rate(node.as_mut(), &choice);
-        let size = Size::new(granted.width, granted.height);
-        let rows = rows(choice.format, &granted);
-        let words = SourceWords {
-            kind: "v4l2".to_owned(),
-            name: self.device.name.clone(),
-            format: Some(choice.format),
-            size: Some(size),
-            frames_per_s,
-            measured_per_s: None,
-            scale: None,
-            device: Some(Box::new(self.words(abi::text(&capability.driver)))),
-        };
-        let mut source = V4l2 {
-            ring: Ring::new(node, rows, self.settings.discard),
-            device: self.device.clone(),
-            tree: self.tree.clone(),
-            granted,
-            colour: describe::colour(&granted),
-            settings: self.settings.clone(),
-            held: Held::default(),
-            info: info(words, clock),
-            scale,
-            format: choice.format,
-            size,
-        };
-        source.wake()?;
-        Ok(source)
-    }
-
-    fn choose(&self, node: &dyn Node) -> Result<Choice, CaptureError> {
-        let offers = offers::enumerate(node).map_err(|e| self.failed("cannot ask the formats of", e))?;
-        let wanted = Wanted {
-            size: self.settings.size,
-            frames_per_s: self.settings.frames_per_s,
-            format: self.settings.format,
-            bus: self.device.usb.as_ref().and_then(devices::Usb::payload),
-        };
-        offers::choose(&offers, &wanted).ok_or_else(|| {
-            let only =
-                self.settings.format.map_or(String::new(), |f| format!(" as {} (source.v4l2.format)", f.extension()));
-            let there: Vec<String> = offers.iter().map(|offer| describe::code(offer.code)).collect();
-            let context = format!(
-                "{} offers nothing that can be read{only}: it has {}",
-                self.device.path.display(),
-                if there.is_empty() { "no format at all".to_owned() } else { there.join(", ") }
-            );
-            CaptureError::new(CaptureErrorKind::Unsupported, context)
-        })
-    }
-
-    fn set_format(&self, node: &mut dyn Node, choice: &Choice) -> Result<PixelFormat, CaptureError> {
-        let wanted = PixelFormat {
-            width: choice.size.width,
-            height: choice.size.height,
-            pixel_format: choice.code,
-            field: abi::FIELD_NONE,
-            ..Default::default()
-        };
-        let granted = node.set_format(wanted).map_err(|e| self.failed("cannot set the format of", e))?;
-        // Another size is granted and told; another format would be read as what it is not.
-        if granted.pixel_format != choice.code {
-            let (asked, got) = (describe::code(choice.code), describe::code(granted.pixel_format));
-            let context = format!("{} was asked for {asked} and gives {got}", self.device.path.display());
-            return Err(CaptureError::new(CaptureErrorKind::Unsupported, context));
-        }
-        Ok(granted)
-    }
-
-    /// The rate that was granted, where the driver tells one. That it is kept is measured, not believed.
-    fn set_rate(&self, node: &mut dyn Node, choice: &Choice) -> Option<f64> {
-        let interval = choice.interval?;
-        let settable = node.parameters().is_ok_and(|p| p.capability & abi::TIME_PER_FRAME != 0);
-        let told = if settable { node.set_parameters(StreamParameters::new(interval)) } else { node.parameters() };
-        told.ok()?.time_per_frame.per_s()
-    }
-
-    fn words(&self, driver: String) -> DeviceWords {
-        let usb = self.device.usb.as_ref();
-        DeviceWords {
-            id: self.identity.to_string(),
-            make: usb.and_then(|usb| usb.make.clone()),
-            model: usb.and_then(|usb| usb.model.clone()),
-            serial: usb.and_then(|usb| usb.serial.clone()),
-            port: self.device.place.clone(),
-            path: self.device.path.display().to_string(),
-            driver,
-            asked_size: self.settings.size,
-            asked_frames_per_s: self.settings.frames_per_s,
-            controls: Vec::new(),
-        }
-    }
-
-    fn failed(&self, what: &str, errno: Errno) -> CaptureError {
-        failure(None, what, errno, self.device, self.tree, None)
-    }
-}
-
-/// Where a raw picture's rows end. MJPEG has none.
-fn rows(format: Format, granted: &PixelFormat) -> Option<Rows> {
-    let width = granted.width as usize;
-    let used = match format {
-        Format::Yuyv | Format::Uyvy => width.div_ceil(2) * 4,
-        Format::Nv12 => width.next_multiple_of(2),
-        Format::Grey => width,
-        Format::Rgb24 | Format::Bgr24 => width * 3,
-        Format::Mjpeg | Format::Png | Format::Tiff | Format::Bmp => return None,
-    };
-    Some(Rows { stride: granted.bytes_per_line as usize, width: used })
 }
 
 /// What can be done about the kernel's answer.

@@ -1,14 +1,12 @@
 //! Every ordering and every error of the kernel, on a device of our own.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use rustix::io::Errno;
-
 use super::controls::{PowerLine, Wish, Word};
 use super::fixture::{Call, Event, Fake, flagged, frame};
+use super::node::Rows;
+use super::opening::Opening;
 use super::ring::Ring;
 use super::*;
+use crate::capture::select::Identity;
 
 const PATIENCE: Duration = Duration::from_millis(1);
 
