@@ -5,9 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::loops::{Decode, Python};
+use common::loops::{Decode, Python, Waiting};
 use common::ours::{self, Ran};
-use common::{Film, Outcome, Report, Target, median, ms, quantile, say};
+use common::{Film, Outcome, Report, Spread, Target, median, ms, quantile, say};
 use hairpin::bundle::Bundle;
 use hairpin::frame::Size;
 
@@ -49,39 +49,48 @@ struct Contest<'a> {
     film: &'a Film,
     threads: u32,
     frames: usize,
-    bare: ours::Bare,
-    python: Python,
+    /// On one frame with all threads, and with a frame for each thread.
+    bare: Vec<ours::Bare>,
+    pythons: Vec<Python>,
     rates: Vec<Rates>,
 }
 
 struct Rates {
-    bare: f64,
-    ours: f64,
-    theirs: [f64; 3],
+    bare: Vec<f64>,
+    ours: Vec<f64>,
+    theirs: Vec<[f64; 3]>,
 }
 
 impl<'a> Contest<'a> {
     fn new(bundle: &'a Bundle, film: &'a Film, folder: &std::path::Path, threads: u32, frames: usize) -> Outcome<Self> {
-        let bare = ours::Bare::new(bundle, film, threads)?;
-        let python = Python::start(bundle, folder, threads)?;
-        Ok(Self { bundle, film, threads, frames, bare, python, rates: Vec::new() })
+        let bare = spreads(threads).iter().map(|spread| ours::Bare::new(bundle, film, threads, *spread));
+        let waiting = waiting(threads).iter().map(|waiting| Python::start(bundle, folder, threads, *waiting));
+        let (bare, pythons) = (bare.collect::<Outcome<_>>()?, waiting.collect::<Outcome<_>>()?);
+        Ok(Self { bundle, film, threads, frames, bare, pythons, rates: Vec::new() })
     }
 
     fn round(&mut self) -> Outcome<()> {
-        let bare = self.bare.rate(WARM, self.frames)?;
-        let run = ours::run(self.bundle, self.film, self.threads, None, WARM + self.frames)?;
-        run.all_read()?;
-        let mut theirs = [0.0; 3];
-        for (rate, decode) in theirs.iter_mut().zip(Decode::ALL) {
-            *rate = self.python.rate(decode, WARM, self.frames)?;
+        let mut rates = Rates { bare: Vec::new(), ours: Vec::new(), theirs: Vec::new() };
+        for (bare, spread) in self.bare.iter_mut().zip(spreads(self.threads)) {
+            rates.bare.push(bare.rate(WARM, self.frames)?);
+            let run = ours::run(self.bundle, self.film, (self.threads, *spread), None, WARM + self.frames)?;
+            run.all_read()?;
+            rates.ours.push(run.frames_per_s(WARM));
         }
-        self.rates.push(Rates { bare, ours: run.frames_per_s(WARM), theirs });
+        for python in &mut self.pythons {
+            let mut theirs = [0.0; 3];
+            for (rate, decode) in theirs.iter_mut().zip(Decode::ALL) {
+                *rate = python.rate(decode, WARM, self.frames)?;
+            }
+            rates.theirs.push(theirs);
+        }
+        self.rates.push(rates);
         Ok(())
     }
 
     fn newest(&self) -> String {
         self.rates.last().map_or_else(String::new, |r| {
-            format!("bare {:.1}, ours {:.1}, Python {:.1?} frames/s", r.bare, r.ours, r.theirs)
+            format!("bare {:.1?}, ours {:.1?}, Python {:.1?} frames/s", r.bare, r.ours, r.theirs)
         })
     }
 
@@ -89,33 +98,54 @@ impl<'a> Contest<'a> {
         let threads = if self.threads == 1 { "1 thread" } else { "2 threads" };
         let of = |pick: &dyn Fn(&Rates) -> f64| median(&self.rates.iter().map(pick).collect::<Vec<_>>());
         let usual = size == common::USUAL;
-        report.add(format!("bare session, {threads}"), of(&|r| r.bare), "frames/s", Target::None);
-        report.add(format!("pipeline {size}, {threads}"), of(&|r| r.ours), "frames/s", Target::None);
         let floor = match (usual, self.threads) {
             (true, 1) => Target::AtLeast(0.97),
             (true, _) => Target::AtLeast(0.88),
             (false, _) => Target::None,
         };
-        report.add(format!("pipeline / bare session {size}, {threads}"), of(&|r| r.ours / r.bare), "x", floor);
-        for (i, decode) in Decode::ALL.into_iter().enumerate() {
-            let floor = match (usual, decode) {
-                (true, Decode::Full) => Target::AtLeast(1.2),
-                (true, Decode::Half | Decode::Quarter) => Target::AtLeast(1.1),
-                (false, Decode::Full) => Target::AtLeast(1.4),
-                (false, Decode::Half | Decode::Quarter) => Target::None,
+        for (s, spread) in spreads(self.threads).iter().enumerate() {
+            let how = match spread {
+                Spread::OneFrame if self.threads > 1 => ", sharing a frame",
+                Spread::OneFrame | Spread::FrameEach => "",
             };
-            let name = decode.words();
-            report.add(format!("Python, {name} {size}, {threads}"), of(&|r| r.theirs[i]), "frames/s", Target::None);
-            let ratio = of(&|r| r.ours / r.theirs[i]);
-            report.add(format!("pipeline / Python, {name} {size}, {threads}"), ratio, "x", floor);
+            report.add(format!("bare session, {threads}{how}"), of(&|r| r.bare[s]), "frames/s", Target::None);
+            report.add(format!("pipeline {size}, {threads}{how}"), of(&|r| r.ours[s]), "frames/s", Target::None);
+            let ratio = of(&|r| r.ours[s] / r.bare[s]);
+            report.add(format!("pipeline / bare session {size}, {threads}{how}"), ratio, "x", floor);
+        }
+        if self.threads > 1 {
+            let what = format!("pipeline {size} / bare session sharing a frame, {threads}");
+            report.add(what, of(&|r| r.ours[0] / r.bare[1]), "x", floor);
+        }
+        for (p, waiting) in waiting(self.threads).iter().enumerate() {
+            for (i, decode) in Decode::ALL.into_iter().enumerate() {
+                let floor = match (usual, decode) {
+                    (true, Decode::Full) => Target::AtLeast(1.2),
+                    (true, Decode::Half | Decode::Quarter) => Target::AtLeast(1.1),
+                    (false, Decode::Full) => Target::AtLeast(1.4),
+                    (false, Decode::Half | Decode::Quarter) => Target::None,
+                };
+                let name = format!("{}, {} {size}, {threads}", waiting.words(), decode.words());
+                report.add(&name, of(&|r| r.theirs[p][i]), "frames/s", Target::None);
+                report.add(format!("pipeline / {name}"), of(&|r| r.ours[0] / r.theirs[p][i]), "x", floor);
+            }
         }
     }
+}
+
+/// As Hairpin is set up comes first. One thread has nothing to share, and nobody to wait for.
+fn spreads(threads: u32) -> &'static [Spread] {
+    if threads == 1 { &[Spread::FrameEach] } else { &[Spread::FrameEach, Spread::OneFrame] }
+}
+
+fn waiting(threads: u32) -> &'static [Waiting] {
+    if threads == 1 { &[Waiting::Spinning] } else { &Waiting::ALL }
 }
 
 /// From the moment a frame is there until its event is out, less the inference itself.
 fn latency(report: &mut Report, bundle: &Bundle, film: &Film, threads: u32, per_s: u32, frames: usize) -> Outcome<()> {
     let period = Duration::from_secs(1) / per_s;
-    let run = ours::run(bundle, film, threads, Some(period), frames)?;
+    let run = ours::run(bundle, film, (threads, Spread::FrameEach), Some(period), frames)?;
     let Ran { events, dropped, .. } = &run;
     let steady = &events[events.len().min(per_s as usize)..];
     let added: Vec<f64> = steady.iter().map(|e| ms(e.total) - e.infer_ms).collect();

@@ -36,6 +36,25 @@ impl Decode {
     }
 }
 
+/// Whether the threads of its session spin while they wait, which is ONNX Runtime's default. Hairpin's do not: they would
+/// take most of a core from whatever else the workstation does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    Spinning,
+    Sleeping,
+}
+
+impl Waiting {
+    pub const ALL: [Self; 2] = [Self::Spinning, Self::Sleeping];
+
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Spinning => "Python",
+            Self::Sleeping => "Python without spinning",
+        }
+    }
+}
+
 pub struct Python {
     child: Child,
     requests: ChildStdin,
@@ -43,7 +62,7 @@ pub struct Python {
 }
 
 impl Python {
-    pub fn start(bundle: &Bundle, frames: &Path, threads: u32) -> Outcome<Self> {
+    pub fn start(bundle: &Bundle, frames: &Path, threads: u32, waiting: Waiting) -> Outcome<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let python =
             std::env::var_os("HAIRPIN_BENCH_PYTHON").map_or_else(|| root.join(".venv-bench/bin/python"), PathBuf::from);
@@ -51,12 +70,14 @@ impl Python {
             return Err("the loop in Python is written for square input".into());
         }
         let numbers = |values: [f32; 3]| values.map(|v| v.to_string());
+        let spinning = if waiting == Waiting::Spinning { "1" } else { "0" };
         let mut child = Command::new(&python)
             .arg(root.join("benches/python/loop.py"))
             .arg("--model")
             .arg(bundle.dir.join(&bundle.model))
             .arg("--frames")
             .arg(frames)
+            .args(["--spinning", spinning])
             .args(["--threads", &threads.to_string(), "--side", &bundle.input.width.to_string()])
             .arg("--mean")
             .args(numbers(bundle.input.mean))

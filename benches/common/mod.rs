@@ -43,8 +43,21 @@ fn from_root(variable: &str, path: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(path), PathBuf::from)
 }
 
-pub fn runtime(threads: u32) -> infer::Settings {
-    infer::Settings { library: library(), threads, ..infer::Settings::default() }
+/// How a session spreads its threads.
+#[derive(Clone, Copy)]
+pub enum Spread {
+    /// Each thread reads a frame of its own, as Hairpin does unless it is told otherwise.
+    FrameEach,
+    /// All threads read one frame.
+    OneFrame,
+}
+
+pub fn runtime(threads: u32, spread: Spread) -> infer::Settings {
+    let frames_at_once = match spread {
+        Spread::FrameEach => None,
+        Spread::OneFrame => Some(1),
+    };
+    infer::Settings { library: library(), threads, frames_at_once, ..infer::Settings::default() }
 }
 
 /// A number behind `--name`, or `usual`.

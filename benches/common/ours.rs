@@ -25,7 +25,7 @@ use hairpin::record::Records;
 use hairpin::report::{Event, ExamEvent};
 use hairpin::time::{Clock, Stamp};
 
-use super::{Film, Outcome, PERIOD, runtime};
+use super::{Film, Outcome, PERIOD, Spread, runtime};
 
 /// A source that has its frames at hand.
 struct Feed {
@@ -125,11 +125,17 @@ impl Ran {
 }
 
 /// Runs the pipeline over `frames` frames, an exam open and on record.
-pub fn run(bundle: &Bundle, film: &Film, threads: u32, period: Option<Duration>, frames: usize) -> Outcome<Ran> {
+pub fn run(
+    bundle: &Bundle,
+    film: &Film,
+    (threads, spread): (u32, Spread),
+    period: Option<Duration>,
+    frames: usize,
+) -> Outcome<Ran> {
     let feed = Feed::new(film, frames as u64, period)?;
     let (clock, there) = (feed.info.clock.clone(), Arc::clone(&feed.there));
     let gate = quality::Settings::default();
-    let reading = assemble::reading(&bundle.dir, &runtime(threads), &gate, film.words.scale.clone())
+    let reading = assemble::reading(&bundle.dir, &runtime(threads, spread), &gate, film.words.scale.clone())
         .map_err(|failure| format!("{failure:?}"))?;
     let folder = tempfile::tempdir()?;
     let (tap, lines) = bounded(64);
@@ -181,17 +187,17 @@ pub fn run(bundle: &Bundle, film: &Film, threads: u32, period: Option<Duration>,
     Ok(ran)
 }
 
-/// The session on one prepared frame, again and again.
+/// The session on one prepared frame, again and again; with a frame for each thread, one classifier a thread.
 pub struct Bare {
-    classifier: Classifier,
+    classifiers: Vec<Classifier>,
     tensor: Tensor,
-    scores: Scores,
 }
 
 impl Bare {
-    pub fn new(bundle: &Bundle, film: &Film, threads: u32) -> Outcome<Self> {
-        let settings = runtime(threads);
-        let classifier = Classifier::open(&Runtime::load(&settings.library)?, bundle, &settings)?;
+    pub fn new(bundle: &Bundle, film: &Film, threads: u32, spread: Spread) -> Outcome<Self> {
+        let settings = runtime(threads, spread);
+        let first = Classifier::open(&Runtime::load(&settings.library)?, bundle, &settings)?;
+        let more = (1..first.frames_at_once()).map(|_| first.another()).collect::<Result<Vec<_>, _>>()?;
         let Decoded::Clean(image) = Decoder::new()?.decode(&film.frames[0], Vec::new()) else {
             return Err("the first frame is not clean".into());
         };
@@ -205,17 +211,27 @@ impl Bare {
         if tensor.tiles != 1 {
             return Err(format!("expected one tile a frame, found {}", tensor.tiles).into());
         }
-        Ok(Self { classifier, tensor, scores: Scores::default() })
+        Ok(Self { classifiers: [vec![first], more].into_iter().flatten().collect(), tensor })
     }
 
     pub fn rate(&mut self, warm: usize, frames: usize) -> Outcome<f64> {
-        for _ in 0..warm {
-            self.classifier.classify(&self.tensor, &mut self.scores)?;
-        }
+        self.read(warm)?;
         let start = Instant::now();
-        for _ in 0..frames {
-            self.classifier.classify(&self.tensor, &mut self.scores)?;
-        }
+        self.read(frames)?;
         Ok(frames as f64 / start.elapsed().as_secs_f64())
+    }
+
+    fn read(&mut self, frames: usize) -> Outcome<()> {
+        let (tensor, each) = (&self.tensor, frames / self.classifiers.len());
+        std::thread::scope(|scope| {
+            let work = |classifier: &'_ mut Classifier| {
+                let mut scores = Scores::default();
+                (0..each).try_for_each(|_| classifier.classify(tensor, &mut scores))
+            };
+            let running: Vec<_> = self.classifiers.iter_mut().map(|c| scope.spawn(move || work(c))).collect();
+            running
+                .into_iter()
+                .try_for_each(|thread| thread.join().map_err(|_| "a session panicked")?.map_err(Into::into))
+        })
     }
 }

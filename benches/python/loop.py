@@ -25,6 +25,7 @@ class Loop:
     def __init__(self, args):
         options = ort.SessionOptions()
         options.intra_op_num_threads = args.threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", args.spinning)
         self.session = ort.InferenceSession(args.model, options, providers=["CPUExecutionProvider"])
         self.input = self.session.get_inputs()[0].name
         self.side = args.side
@@ -57,6 +58,7 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("--frames", required=True, type=Path)
     parser.add_argument("--threads", required=True, type=int)
+    parser.add_argument("--spinning", required=True, choices=["0", "1"])
     parser.add_argument("--side", required=True, type=int)
     parser.add_argument("--mean", required=True, nargs=3, type=float)
     parser.add_argument("--std", required=True, nargs=3, type=float)
