@@ -22,7 +22,7 @@ fn main() -> Outcome<()> {
     let film = Film::draw(common::USUAL, 20)?;
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/locator-synth-0.1.0");
     let bundle = LocateBundle::load(&dir)?;
-    let runtime = common::runtime(1);
+    let runtime = common::runtime(1, common::Spread::FrameEach);
     let mut locator = Locator::open(&Runtime::load(&runtime.library)?, &bundle, &runtime)?;
     let scale = Scale::new(UM_PER_PX, ScaleMethod::Entered).ok_or("the scale is out of range")?;
     let mut preparer = FieldPreparer::new(&bundle.input);

@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod decode;
 pub mod digest;
 pub mod emit;
+pub mod evaluate;
 pub mod exam;
 pub mod failure;
 pub mod fast_track;

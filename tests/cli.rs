@@ -23,8 +23,21 @@ use image::ImageFormat;
 use pictures::{claiming, put, rewritten};
 use serde_json::Value;
 
-const SUBCOMMANDS: [&str; 12] =
-    ["run", "replay", "read", "check", "doctor", "exam", "models", "verify", "watch", "synth", "schema", "completions"];
+const SUBCOMMANDS: [&str; 13] = [
+    "run",
+    "replay",
+    "read",
+    "eval",
+    "check",
+    "doctor",
+    "exam",
+    "models",
+    "verify",
+    "watch",
+    "synth",
+    "schema",
+    "completions",
+];
 
 /// One readable JPEG frame.
 fn frame() -> &'static [u8] {

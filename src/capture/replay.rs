@@ -14,7 +14,7 @@ use super::avi::{Avi, AviError};
 use super::mjpeg_stream::{Split, Splitter};
 use super::pace::{Hands, Pace, Pacer};
 use super::plan::{Clip, Plan};
-use super::sidecar::StillAs;
+use super::sidecar::{self, StillAs};
 use super::stills::{self, Kind, Skipped};
 use super::{CaptureError, CaptureErrorKind, FRAMES_PER_S, Next, Source, SourceInfo};
 use crate::command::Subject;
@@ -62,6 +62,11 @@ impl Settings {
             Pace::AsFast | Pace::RealTime => Ok(()),
         }
     }
+}
+
+/// Where the sidecar of a file would lie: its own, and that of its folder.
+pub fn sidecars(file: &Path) -> [PathBuf; 2] {
+    [sidecar::place(file, false), sidecar::place(file.parent().unwrap_or(Path::new("")), true)]
 }
 
 /// What is known to be right of a finger, or of the whole recording; never shown to what reads the frames.

@@ -5,10 +5,12 @@ mod check;
 mod completions;
 mod devices;
 mod doctor;
+mod eval;
 mod exam;
 mod models;
 mod out;
 mod overlay;
+mod picture;
 mod read;
 mod replay;
 mod run;
@@ -45,6 +47,8 @@ enum Command {
     Replay(replay::Args),
     /// Read single pictures and say what was found.
     Read(read::Args),
+    /// Say how well loops are found and counted on labelled frames.
+    Eval(eval::Args),
     /// Check a configuration, its bundle and its outputs without running.
     Check(check::Args),
     /// Say what this machine has: library, providers, permissions, disk.
@@ -77,6 +81,7 @@ impl Cli {
             Command::Run(args) => run::run(args).map(done),
             Command::Replay(args) => replay::run(args).map(done),
             Command::Read(args) => read::run(args).map(done),
+            Command::Eval(args) => eval::run(args).map(done),
             Command::Check(args) => check::run(args).map(done),
             Command::Doctor(args) => doctor::run(args).map(done),
             Command::Calibrate(args) => calibrate::run(args).map(done),

@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::{ColorType, ImageFormat, ImageReader};
 use serde::Serialize;
 
-use super::read::{Outcome, Seen, words};
+use super::picture::{Outcome, Seen, words};
 use crate::failure::{Failure, Status};
 use crate::frame::{Format, Image, RawFrame, Size};
 use crate::measured::LoopClass;
@@ -23,6 +23,25 @@ const BAND_PX: u32 = 150;
 /// What the overlay of a picture is called in its folder.
 pub fn name(picture: &Path) -> String {
     format!("{}.svg", picture.file_stem().unwrap_or_default().to_string_lossy())
+}
+
+/// Makes the folder for the overlays of these pictures.
+pub fn begin(folder: &Path, images: &[PathBuf]) -> Result<(), Failure> {
+    one_each(images)?;
+    fs::create_dir_all(folder).map_err(|e| Failure::new(Status::Io, format!("cannot make {}: {e}", folder.display())))
+}
+
+/// Two overlays of one name would be one file.
+fn one_each(images: &[PathBuf]) -> Result<(), Failure> {
+    for (i, image) in images.iter().enumerate() {
+        let own = name(image);
+        if let Some(other) = images[..i].iter().find(|other| name(other) == own) {
+            let both = format!("{} and {}", other.display(), image.display());
+            let message = format!("{both} would both write {own}: give them other names, or read them one by one");
+            return Err(Failure::new(Status::Config, message));
+        }
+    }
+    Ok(())
 }
 
 pub fn write(folder: &Path, raw: &RawFrame, seen: &Seen) -> Result<(), Failure> {

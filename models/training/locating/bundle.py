@@ -129,7 +129,35 @@ maps = {json.dumps(MAPS)}
 
 
 def _card(um_per_px: float, facts: dict, version: str) -> str:
+    figures = "\n".join(f"* {line}" for line in facts.get("figures", ["none yet: `hairpin eval`"]))
+    plan = facts["plan"]
     return f"""# {NAME} {version}
 
-Finds the tips of capillary loops. **Not validated on patients.** Learned from {facts['pictures']} drawn pictures at {um_per_px} um a pixel and nothing else.
+Says where the tips of capillary loops are on a nailfold, which belong to the distal row, how wide and of what shape they are, where the nail's side
+begins, and where blood has left the vessels. **Not validated on patients.** Research use only; not a diagnosis.
+
+## What it learned from
+
+{facts["pictures"]} drawn pictures of as many drawn fingers (`hairpin synth --labels`), 512 pixels squared at {um_per_px} um a pixel, and nothing else: no picture
+of a person. Which drawn loops count as distal, as proximal or as too faint to say is the rule of `models/training/locating/distal.py`; its cones were chosen
+on real frames. {facts["parameters"]} weights; {plan.get("steps_done", plan.get("steps"))} steps of {plan["batch"]} crops of {plan["side"]} pixels on {facts["device"]}, PyTorch
+{facts["torch"]}, one seed ({plan["seed"]}). The exported file answers as PyTorch does to {facts["parity"]:.0e}.
+
+## Figures
+
+Measured with `hairpin eval`; what each means is in `docs/measure.md`. The real frames are 51 of a public course data set, of ten subjects, nine without
+disease and one with. Settings were chosen on the same frames, weights were not.
+
+{figures}
+
+## What it must not be used for
+
+* Any decision about a person.
+* Pictures coarser than about 4 um a pixel, of other skin than a nailfold's, of children, or of skin darker than the drawn cohort's: never looked at.
+* Widths as measurements of single loops: they are estimates on pixels of {um_per_px} um, drawn towards the middle. A giant near 50 um is marked as borderline.
+
+## Known failures
+
+Loops of a second tier that a reader counts; faint ones that a reader passes over; diffuse heads without limbs, which it finds late or not at all; brown
+pigment and the edges of glare, which it may take for wide loops; rows that lie more than half a millimetre from where a reader looks.
 """
