@@ -8,7 +8,7 @@ use crate::measured::{FieldMeasured, FingerMeasured, Interval, Measured, NotMeas
 /// in view in one frame and not in the next.
 const AGREE_PER_MM: f32 = 1.5;
 
-/// Measured frames of one field so far, at most [`MOST`].
+/// Measured frames of one field so far, at most `MOST`.
 #[derive(Clone, Debug, Default)]
 pub struct LoopPool {
     frames: Vec<Measured>,
