@@ -419,6 +419,17 @@ fn rule_8_counts_with_the_named_policies_beside_each_other() {
     assert_eq!(summary.counts, "category 2 on 2 of 5 evaluable fingers; 1 not classifiable; 2 not examined");
     assert_eq!((summary.any_finger, summary.two_or_more_fingers), (Some(true), Some(true)));
     assert_eq!((exam("+-------").any_finger, exam("+-------").two_or_more_fingers), (Some(true), Some(false)));
+    // The words say what the figures say.
+    for (reads, two, words) in [
+        ("++---?..", Some(true), "(specific): met;"),
+        ("+-------", Some(false), "(specific): not met;"),
+        ("+???....", None, "(specific): not answerable, too few fingers were evaluable;"),
+    ] {
+        let summary = exam(reads);
+        let wording = summary.wording.join("\n");
+        assert_eq!(summary.two_or_more_fingers, two, "{reads}");
+        assert!(wording.contains(words) && wording.contains("(sensitive): met;"), "{reads}: {wording}");
+    }
 }
 
 #[test]

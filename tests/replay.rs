@@ -241,6 +241,7 @@ fn without_finger_or_subject_frames_are_read_and_nothing_is_decided() {
     {
         let told = replay(&bench, &bench.path("film"), more).ok().out;
         assert!(told.contains(words) && told.contains("give --subject, and --finger"), "{told}");
+        assert!(told.contains("frames: 3 seen, 3 read"), "{told}");
         let ran = replay(&bench, &bench.path("film"), &[more, &["--json"]].concat()).ends(0, &[words]);
         assert!(ran.out.contains("\"finding\"") && !ran.out.contains("\"closed\""), "{}", ran.out);
     }

@@ -112,7 +112,7 @@ fn wording(sorted: &Sorted<'_>, reader: &Reader) -> Vec<String> {
         lines.push(DISCORDANT.to_owned());
     }
     if !sorted.positive.is_empty() {
-        lines.push(policies(sorted.positive.len()));
+        lines.push(policies(sorted.positive.len(), sorted.evaluable()));
     }
     lines
 }
@@ -175,13 +175,17 @@ fn incomplete(sorted: &Sorted<'_>) -> Option<String> {
     (evaluable < all).then(|| format!("incomplete: {evaluable} of the {all} fingers of the protocol were evaluable"))
 }
 
-fn policies(positive: usize) -> String {
-    let met = |is: bool| if is { "met" } else { "not met" };
+fn policies(positive: usize, evaluable: usize) -> String {
+    let met = |needed: usize| match at_least(needed, positive, evaluable) {
+        Some(true) => "met",
+        Some(false) => "not met",
+        None => "not answerable, too few fingers were evaluable",
+    };
     format!(
         "policy \"any finger\" (sensitive): {}; policy \"two or more fingers\" (specific): {}; neither is a consensus \
          rule for a patient",
-        met(positive >= 1),
-        met(positive >= 2)
+        met(1),
+        met(2)
     )
 }
 

@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         tracing::warn!("{why}");
     }
     let total = replay.info().frames_total;
-    let (running, lines) = start(args, &config, Box::new(replay))?;
+    let (running, lines, board) = start(args, &config, Box::new(replay))?;
     let (closed, lasting) = follow(&running, &lines, &signals, args.json, total)?;
     shutdown::join_all(running.threads, std::time::Instant::now() + shutdown::DEADLINE).or_fail(Status::Internal)?;
     match no_exam {
@@ -84,6 +84,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             out::line(message)?;
         }
         None => closed.iter().try_for_each(|report| tell(args, report))?,
+    }
+    if !args.json {
+        // Those outside any exam too: nobody is to wonder where the frames of a recording have gone.
+        out::line(table::frames(&board.write().frames))?;
     }
     lasting.map_or(Ok(()), Err)
 }
@@ -118,7 +122,11 @@ fn settings(args: &Args) -> Settings {
     }
 }
 
-fn start(args: &Args, config: &Resolved, source: Box<dyn Source>) -> Result<(Running, Receiver<Arc<Line>>), Failure> {
+fn start(
+    args: &Args,
+    config: &Resolved,
+    source: Box<dyn Source>,
+) -> Result<(Running, Receiver<Arc<Line>>, Board), Failure> {
     let info = source.info();
     let reading = assemble::reading(&config.bundle, &config.runtime, &config.gate, info.words.scale.clone())?;
     let loops = assemble::loops(config.measure.as_ref())?;
@@ -137,9 +145,20 @@ fn start(args: &Args, config: &Resolved, source: Box<dyn Source>) -> Result<(Run
     });
     let Reading { step, classifier, .. } = reading;
     let (commands, faults, board, wanted) = (never(), never(), Board::default(), Wanted::always());
-    let parts =
-        Parts { source, reopen: None, step, classifier, loops, desk, commands, faults, urgent: None, board, wanted };
-    Ok((pipeline::start(parts).or_fail(Status::Unavailable)?, lines))
+    let parts = Parts {
+        source,
+        reopen: None,
+        step,
+        classifier,
+        loops,
+        desk,
+        commands,
+        faults,
+        urgent: None,
+        board: board.clone(),
+        wanted,
+    };
+    Ok((pipeline::start(parts).or_fail(Status::Unavailable)?, lines, board))
 }
 
 /// Prints or counts the lines until the last, and keeps the first fault that was not over by then. A first Ctrl-C

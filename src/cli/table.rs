@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::overlay;
 use crate::finger::Finger;
+use crate::outcome::Tally;
 use crate::report::{FingerResult, ModelWords, NOTICE, Snapshot, Summary};
 use crate::view::words;
 
@@ -32,6 +34,25 @@ fn seen(found: &FingerResult) -> String {
     format!("{}/{}", found.frames.scored, found.frames.produced)
 }
 
+/// How the frames ended, in one line.
+pub fn frames(tally: &Tally) -> String {
+    let mut text = format!("frames: {} seen, {} read", tally.produced, tally.scored);
+    let refused = tally.rejected.iter().map(|(reason, count)| (overlay::kebab(reason), *count));
+    let damaged = tally.undecodable.iter().map(|(damage, count)| (overlay::kebab(damage), *count));
+    for (what, kinds) in [("refused", refused.collect::<Vec<_>>()), ("damaged", damaged.collect())] {
+        if !kinds.is_empty() {
+            let words: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+            text.push_str(&format!("; {what}: {}", words.join(", ")));
+        }
+    }
+    for (what, count) in [("given up for newer ones", tally.dropped), ("failed in the runtime", tally.failed)] {
+        if count > 0 {
+            text.push_str(&format!("; {count} {what}"));
+        }
+    }
+    text
+}
+
 /// The summary's counts, policies and fixed wording.
 pub fn summary(summary: &Summary) -> String {
     let mut text = format!("{}\n", summary.counts);
@@ -54,4 +75,23 @@ pub fn progress(snapshot: &Snapshot) -> String {
     let quality = snapshot.quality.as_ref().map(words::quality).unwrap_or_default();
     let done = snapshot.fingers.last().map(|f| format!("; last: {} {}", f.finger, words::decision(&f.decision)));
     format!("{place}: {quality}{}", done.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Damage, RejectReason};
+
+    #[test]
+    fn every_frame_is_accounted_for_in_one_line() {
+        let mut tally = Tally { produced: 10, scored: 4, dropped: 2, failed: 1, ..Tally::default() };
+        assert_eq!(frames(&Tally::default()), "frames: 0 seen, 0 read");
+        tally.rejected.insert(RejectReason::NoNailfold, 2);
+        tally.undecodable.insert(Damage::Cut, 1);
+        assert_eq!(
+            frames(&tally),
+            "frames: 10 seen, 4 read; refused: no-nailfold 2; damaged: cut 1; 2 given up for newer ones; \
+             1 failed in the runtime"
+        );
+    }
 }

@@ -194,10 +194,14 @@ impl Level {
         if columns <= 0 || rows <= 0 || 2 * columns * rows < width * height {
             return None;
         }
-        let at = |from_x: i32, from_y: i32| (from_y * width + from_x) as usize;
-        let ours = &self.values[at((-x).max(0), (-y).max(0))..];
-        let theirs = &reference.values[at(x.max(0), y.max(0))..];
-        let sum = laid_over(ours, theirs, self.width, columns as usize, rows as usize);
+        let mut sum = 0u64;
+        for line in 0..rows {
+            let at = |from_x: i32, from_y: i32| ((line + from_y) * width + from_x) as usize;
+            let ours = &self.values[at((-x).max(0), (-y).max(0))..][..columns as usize];
+            let theirs = &reference.values[at(x.max(0), y.max(0))..][..columns as usize];
+            let row: u32 = ours.iter().zip(theirs).map(|(a, b)| u32::from((a - b).unsigned_abs())).sum();
+            sum += u64::from(row);
+        }
         Some(sum as f32 / (columns * rows) as f32)
     }
 
@@ -222,52 +226,4 @@ impl Level {
         let middle = at(0, 0);
         [best[0] as f32 + vertex(at(-1, 0), middle, at(1, 0)), best[1] as f32 + vertex(at(0, -1), middle, at(0, 1))]
     }
-}
-
-/// Columns that are compared at once.
-const LANES: usize = 16;
-/// Rows after which sums of sixteen bits are emptied: 320 columns make twenty differences of at most 320 a lane.
-const ROWS_A_SUM: usize = 8;
-/// Sliding over it marks the last lanes.
-const LAST: [u16; 2 * LANES] = {
-    let mut last = [0; 2 * LANES];
-    let mut lane = LANES;
-    while lane < 2 * LANES {
-        last[lane] = u16::MAX;
-        lane += 1;
-    }
-    last
-};
-
-/// The sum of all differences between `rows` rows of `columns` cells that lie `width` cells apart.
-#[inline(always)]
-fn laid_over(ours: &[i16], theirs: &[i16], width: usize, columns: usize, rows: usize) -> u64 {
-    let mut sum = 0u64;
-    for first in (0..rows).step_by(ROWS_A_SUM) {
-        let mut lanes = [0u16; LANES];
-        for row in first..(first + ROWS_A_SUM).min(rows) {
-            let (ours, theirs) = (&ours[row * width..][..columns], &theirs[row * width..][..columns]);
-            let ((whole, rest), (others, _)) = (ours.as_chunks::<LANES>(), theirs.as_chunks::<LANES>());
-            for (a, b) in whole.iter().zip(others) {
-                for lane in 0..LANES {
-                    lanes[lane] += (a[lane] - b[lane]).unsigned_abs();
-                }
-            }
-            if rest.is_empty() {
-                continue;
-            }
-            // What is left over, once more from the end of the row, without the lanes that were counted already.
-            match (ours.last_chunk::<LANES>(), theirs.last_chunk::<LANES>()) {
-                (Some(a), Some(b)) => {
-                    let counted = &LAST[rest.len()..][..LANES];
-                    for lane in 0..LANES {
-                        lanes[lane] += (a[lane] - b[lane]).unsigned_abs() & counted[lane];
-                    }
-                }
-                _ => sum += ours.iter().zip(theirs).map(|(a, b)| u64::from((a - b).unsigned_abs())).sum::<u64>(),
-            }
-        }
-        sum += lanes.iter().map(|lane| u64::from(*lane)).sum::<u64>();
-    }
-    sum
 }
