@@ -74,7 +74,8 @@ fn figures(page: &mut String, group: &Group) {
 }
 
 fn plots(page: &mut String, report: &Report) {
-    let kinds: [(&str, &str, fn(&Frame) -> Option<Pair>); 3] = [
+    type Kind = (&'static str, &'static str, fn(&Frame) -> Option<Pair>);
+    let kinds: [Kind; 3] = [
         ("Density of the traced row", "traced loops a mm", |f| f.span),
         ("Density along the marked line", "loops a mm counted by the reader", |f| f.line),
         ("Density of the drawn row", "drawn loops a mm", |f| f.row),

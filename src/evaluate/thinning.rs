@@ -52,12 +52,10 @@ impl Stroke {
             let n = self.around(*at);
             let set = n.iter().filter(|set| **set).count();
             let steps = (0..8).filter(|i| !n[*i] && n[(*i + 1) % 8]).count();
-            let sides = if second {
-                !(n[0] && n[2] && n[6]) && !(n[0] && n[4] && n[6])
-            } else {
-                !(n[0] && n[2] && n[4]) && !(n[2] && n[4] && n[6])
-            };
-            (2..=6).contains(&set) && steps == 1 && sides
+            // First what lies to the right and below goes, then what lies to the left and above: the middle stays.
+            let sides = if second { [[0, 2, 6], [0, 4, 6]] } else { [[0, 2, 4], [2, 4, 6]] };
+            let open = sides.iter().all(|side| side.iter().any(|i| !n[*i]));
+            (2..=6).contains(&set) && steps == 1 && open
         };
         let gone: Vec<usize> = (0..self.ink.len()).filter(goes).collect();
         for at in &gone {
