@@ -52,7 +52,7 @@ impl Stroke {
             let n = self.around(*at);
             let set = n.iter().filter(|set| **set).count();
             let steps = (0..8).filter(|i| !n[*i] && n[(*i + 1) % 8]).count();
-            // Two sides stand open, the upper left ones or the lower right ones.
+            // First what lies to the right and below goes, then what lies to the left and above: the middle stays.
             let sides = if second { [[0, 2, 6], [0, 4, 6]] } else { [[0, 2, 4], [2, 4, 6]] };
             let open = sides.iter().all(|side| side.iter().any(|i| !n[*i]));
             (2..=6).contains(&set) && steps == 1 && open
