@@ -149,14 +149,14 @@ const fn format(format: FrameFormat) -> Option<Format> {
     })
 }
 
-fn failed(what: &str, error: NokhwaError) -> CaptureError {
+fn failed(what: &str, error: &NokhwaError) -> CaptureError {
     // The crate's errors are text: there is nothing in them that tells what could be done.
     CaptureError::new(CaptureErrorKind::Io, what).because(error.to_string())
 }
 
 /// The only camera that fits.
 fn choose(settings: &Settings) -> Result<CameraInfo, CaptureError> {
-    let found = nokhwa::query(ApiBackend::Auto).map_err(|e| failed("cannot list the cameras", e))?;
+    let found = nokhwa::query(ApiBackend::Auto).map_err(|e| failed("cannot list the cameras", &e))?;
     let name = settings.name.as_deref().unwrap_or_default();
     let mut fitting: Vec<&CameraInfo> = found.iter().filter(|camera| camera.human_name().contains(name)).collect();
     match (fitting.pop(), fitting.as_slice()) {
@@ -185,8 +185,8 @@ fn stream(settings: &Settings, to: &SyncSender<News>, ended: &AtomicBool) -> Res
     let request = RequestedFormat::with_formats(RequestedFormatType::Closest(wanted), &read);
     let name = chosen.human_name();
     let opened = nokhwa::Camera::new(chosen.index().clone(), request);
-    let mut camera = opened.map_err(|e| failed("cannot open the camera", e))?;
-    camera.open_stream().map_err(|e| failed("cannot start the stream of the camera", e))?;
+    let mut camera = opened.map_err(|e| failed("cannot open the camera", &e))?;
+    camera.open_stream().map_err(|e| failed("cannot start the stream of the camera", &e))?;
     if to.send(News::Open { name, granted: camera.camera_format() }).is_err() {
         return Ok(());
     }
@@ -194,7 +194,7 @@ fn stream(settings: &Settings, to: &SyncSender<News>, ended: &AtomicBool) -> Res
     while !ended.load(Ordering::Relaxed) {
         let buffer = match camera.frame() {
             Ok(buffer) => buffer,
-            Err(error) if errors + 1 == ERRORS_MOST => return Err(failed("the camera gives no frames", error)),
+            Err(error) if errors + 1 == ERRORS_MOST => return Err(failed("the camera gives no frames", &error)),
             Err(_) => {
                 errors += 1;
                 continue;
@@ -208,5 +208,5 @@ fn stream(settings: &Settings, to: &SyncSender<News>, ended: &AtomicBool) -> Res
             Err(TrySendError::Disconnected(_)) => return Ok(()),
         }
     }
-    camera.stop_stream().map_err(|e| failed("cannot stop the stream of the camera", e))
+    camera.stop_stream().map_err(|e| failed("cannot stop the stream of the camera", &e))
 }
