@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::infer::Maps;
 use crate::measured::Measured;
 
-/// What counts as a loop of the row. Set on 51 real frames of ten subjects that the network never saw; how each
+/// What counts as a loop of the row. Set on 51 real frames of nine subjects that the network never saw; how each
 /// figure did is in docs/measure.md.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -145,7 +145,7 @@ on real frames. {facts["parameters"]} weights; {plan.get("steps_done", plan.get(
 
 ## Figures
 
-Measured with `hairpin eval`; what each means is in `docs/measure.md`. The real frames are 51 of a public course data set, of ten subjects, nine without
+Measured with `hairpin eval`; what each means is in `docs/measure.md`. The real frames are 51 of a public course data set, of nine subjects, eight without
 disease and one with. Settings were chosen on the same frames, weights were not.
 
 {figures}
@@ -158,6 +158,7 @@ disease and one with. Settings were chosen on the same frames, weights were not.
 
 ## Known failures
 
+**Sparse rows.** Where few distal loops are left, loops of the rows behind are counted with them, and the density comes out too high: loss may be missed.
 Loops of a second tier that a reader counts; faint ones that a reader passes over; diffuse heads without limbs, which it finds late or not at all; brown
 pigment and the edges of glare, which it may take for wide loops; rows that lie more than half a millimetre from where a reader looks.
 """
