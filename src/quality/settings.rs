@@ -1,5 +1,5 @@
 //! The limits of the gate, where each came from, and the weight of a picture that passes. `docs/gate.md` has the
-//! tables behind them: 51 real nailfold frames of ten subjects, all readable, and the same frames made worse.
+//! tables behind them: 51 real nailfold frames of nine subjects, all readable, and the same frames made worse.
 
 use std::ops::RangeInclusive;
 
