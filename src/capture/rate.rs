@@ -11,8 +11,9 @@ const WINDOW: Duration = Duration::from_secs(2);
 const CHANGE: f64 = 0.1;
 /// Below three quarters of what was granted is slow: cameras that lengthen their exposure halve their rate.
 const SLOW: f64 = 0.75;
-/// And over nine tenths is well again.
-const WELL: f64 = 0.9;
+/// And over four fifths is well again: as little above as keeps the two from alternating, because a camera that never
+/// kept quite what it granted was no fault before either.
+const WELL: f64 = 0.8;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum News {

@@ -4,13 +4,16 @@
 #![allow(dead_code, reason = "each test target uses a part")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const TIMEOUT: Duration = Duration::from_secs(60);
+/// For a line among others, where an emulated machine reads a frame a second.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -226,14 +229,18 @@ impl Reader {
         (length > 0).then(|| serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}")))
     }
 
-    /// Reads on until a line that `wanted` accepts.
+    /// Reads on until a line that `wanted` accepts. Lines that nobody waits for do not keep it waiting for ever.
     #[track_caller]
     pub fn until(&mut self, mut wanted: impl FnMut(&serde_json::Value) -> bool) -> serde_json::Value {
+        let began = Instant::now();
+        let mut passed: BTreeMap<String, usize> = BTreeMap::new();
         loop {
             let line = self.line().expect("the stream ended before the awaited line");
             if wanted(&line) {
                 return line;
             }
+            *passed.entry(line["event"].to_string()).or_default() += 1;
+            assert!(began.elapsed() < PATIENCE, "the awaited line did not come; passed {passed:?}; last {line}");
         }
     }
 }
