@@ -33,11 +33,11 @@ fn main() -> Outcome<()> {
         let (Decoded::Clean(image) | Decoded::Tolerated(image)) = decoder.decode(raw, Vec::new()) else {
             return Err("a drawn frame is damaged".into());
         };
-        let (prepared, prepare) = timed(|| preparer.prepare(image.size(), image.rgb(), &scale, &mut field));
+        let (prepared, prepare) = timed(|| preparer.prepare(image.size(), image.rgb(), Some(&scale), &mut field));
         prepared?;
         let (located, network) = timed(|| locator.locate(&field, &mut maps));
         located?;
-        let (found, figures) = timed(|| measure(&maps, UM_PER_PX, &Settings::default()));
+        let (found, figures) = timed(|| measure(&maps, Some(UM_PER_PX), &Settings::default()));
         assert!(found.um_per_px.is_some());
         if n >= WARM {
             let ms = [prepare, network, figures, prepare + network + figures];

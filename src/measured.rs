@@ -83,7 +83,7 @@ impl Interval {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotMeasured {
-    /// Micrometres per pixel are not known: nothing is looked for, for a loop is told by its size.
+    /// Micrometres per pixel are not known: loops are counted, as if the picture showed 1.57 mm, and nothing is measured.
     NoScale,
     /// No distal row could be found, or loops and the nail's edge disagree on where it is.
     NoRow,
@@ -96,7 +96,7 @@ pub enum NotMeasured {
 impl NotMeasured {
     pub const fn words(self) -> &'static str {
         match self {
-            Self::NoScale => "the scale is not known: no loop is measured or counted",
+            Self::NoScale => "the scale is not known: loops are counted in view, and none is measured",
             Self::NoRow => "no distal row was found",
             Self::ShortRow => "less than half a millimetre of the distal row is in view",
             Self::Disagreement => "the frames of the field do not agree on the loops",
@@ -184,6 +184,9 @@ pub struct FieldMeasured {
     pub frames: u32,
     /// Of them, those that agree with the middle one within a loop and a half a mm: the figures are theirs.
     pub agreeing: u32,
+    /// Loops of the distal row in view; absent where no row was found. The one figure that needs no scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub density_per_mm: Option<Interval>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,6 +203,21 @@ pub struct FieldMeasured {
     pub borderline: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_measured: Option<NotMeasured>,
+}
+
+/// An exam: over its measured fingers, thumbs left out. No rule says what these make of a patient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExamMeasured {
+    pub fingers: u32,
+    /// Mean of the fingers' means.
+    pub density_mean_per_mm: f32,
+    /// Of any field.
+    pub density_least_per_mm: f32,
+    /// Fingers with a giant in any field; absent where giants are not known in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingers_with_giants: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widest_apical_um: Option<f32>,
 }
 
 /// A finger: over its measured fields.

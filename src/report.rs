@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::fast_track::Verdict;
 use crate::finger::Finger;
 use crate::frame::{Format, FrameId, Size};
-use crate::measured::{FieldMeasured, FingerMeasured, FrameMeasured};
+use crate::measured::{ExamMeasured, FieldMeasured, FingerMeasured, FrameMeasured};
 use crate::outcome::{Quality, RejectReason, Tally};
 use crate::scale::Scale;
 
@@ -391,6 +391,9 @@ pub struct ExamReport {
     pub closed: Option<jiff::Timestamp>,
     pub ending: Ending,
     pub fingers: Vec<FingerResult>,
+    /// Over the measured fingers; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<ExamMeasured>,
     pub skipped: BTreeMap<Finger, String>,
     pub summary: Summary,
     /// All frames of the exam, those outside any finger included.

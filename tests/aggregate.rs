@@ -59,6 +59,7 @@ fn measured(fast_track: Verdict, borderline: bool) -> FieldMeasured {
     FieldMeasured {
         frames: 3,
         agreeing: 3,
+        counted: None,
         density_per_mm: None,
         giants: None,
         abnormal: None,

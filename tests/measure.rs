@@ -51,8 +51,12 @@ impl Measuring {
 
     fn of(&mut self, size: Size, rgb: &[u8], um_per_px: f64) -> Measured {
         let scale = Scale::new(um_per_px, ScaleMethod::Entered).expect("the scale is in range");
+        self.at(size, rgb, Some(&scale))
+    }
+
+    fn at(&mut self, size: Size, rgb: &[u8], scale: Option<&Scale>) -> Measured {
         let mut field = Field::default();
-        self.preparer.prepare(size, rgb, &scale, &mut field).expect("the picture is full");
+        self.preparer.prepare(size, rgb, scale, &mut field).expect("the picture is full");
         self.measurer.measure(&field).expect("the network answers")
     }
 }

@@ -306,6 +306,7 @@ mod tests {
             measured: rule.map(|fast_track| FieldMeasured {
                 frames: 1,
                 agreeing: 1,
+                counted: None,
                 density_per_mm: None,
                 giants: None,
                 abnormal: None,

@@ -2,7 +2,8 @@
 //! whether they agree, not added up.
 
 use crate::fast_track::{self, DENSITY_LOSS, DENSITY_NORMAL, Measures, Verdict};
-use crate::measured::{FieldMeasured, FingerMeasured, Interval, Measured, NotMeasured};
+use crate::finger::Finger;
+use crate::measured::{ExamMeasured, FieldMeasured, FingerMeasured, Interval, Measured, NotMeasured};
 
 /// Densities that differ by no more than this, in loops a mm, are of one field: a loop at each end of a mm may be
 /// in view in one frame and not in the next.
@@ -24,14 +25,28 @@ impl LoopPool {
         }
     }
 
-    /// `None` where no frame was measured at all.
-    pub fn pooled(&self) -> Option<FieldMeasured> {
-        let last = self.frames.last()?;
+    /// Frames whose density is known, from the least to the most.
+    fn by_density(&self) -> Vec<(f32, &Measured)> {
         let mut known: Vec<(f32, &Measured)> =
             self.frames.iter().filter_map(|m| m.density_per_mm.map(|d| (d.value, m))).collect();
         known.sort_by(|a, b| a.0.total_cmp(&b.0));
+        known
+    }
+
+    /// The frame that stands for the field where one picture has to: that of the middle density.
+    pub fn middle(&self) -> Option<&Measured> {
+        let known = self.by_density();
+        known.get(known.len() / 2).map(|(_, measured)| *measured)
+    }
+
+    /// `None` where no frame was measured at all.
+    pub fn pooled(&self) -> Option<FieldMeasured> {
+        let last = self.frames.last()?;
+        let known = self.by_density();
         let Some(middle) = known.get(known.len() / 2).map(|(value, _)| *value) else {
-            return Some(nothing(0, last.not_measured.unwrap_or(NotMeasured::NoRow)));
+            let counted = lower_middle(self.frames.iter().map(|m| m.counted));
+            let why = last.not_measured.unwrap_or(NotMeasured::NoRow);
+            return Some(FieldMeasured { counted, ..nothing(0, why) });
         };
         let frames = known.len() as u32;
         let agreeing: Vec<&Measured> =
@@ -47,6 +62,7 @@ fn nothing(frames: u32, why: NotMeasured) -> FieldMeasured {
     FieldMeasured {
         frames,
         agreeing: 0,
+        counted: None,
         density_per_mm: None,
         giants: None,
         abnormal: None,
@@ -79,6 +95,7 @@ fn of(agreeing: &[&Measured], frames: u32, middle: f32) -> FieldMeasured {
     FieldMeasured {
         frames,
         agreeing: agreeing.len() as u32,
+        counted: lower_middle(agreeing.iter().map(|m| m.counted)),
         density_per_mm: Some(density),
         giants,
         abnormal,
@@ -121,6 +138,24 @@ pub fn of_finger<'a>(fields: impl Iterator<Item = &'a FieldMeasured>) -> Option<
         density_least_per_mm: known.iter().map(|(d, _)| *d).fold(f32::MAX, f32::min),
         giants: known.iter().map(|(_, f)| f.giants).sum(),
         widest_apical_um: known.iter().filter_map(|(_, f)| f.widest_apical_um).reduce(f32::max),
+    })
+}
+
+/// Over the measured fingers of an exam; `None` where none was.
+pub fn of_exam<'a>(
+    fingers: impl Iterator<Item = (Finger, Option<&'a FingerMeasured>)>,
+) -> Option<ExamMeasured> {
+    let known: Vec<&FingerMeasured> = fingers.filter(|(f, _)| f.in_protocol()).filter_map(|(_, m)| m).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let giants: Option<Vec<u32>> = known.iter().map(|m| m.giants).collect();
+    Some(ExamMeasured {
+        fingers: known.len() as u32,
+        density_mean_per_mm: known.iter().map(|m| m.density_mean_per_mm).sum::<f32>() / known.len() as f32,
+        density_least_per_mm: known.iter().map(|m| m.density_least_per_mm).fold(f32::MAX, f32::min),
+        fingers_with_giants: giants.map(|giants| giants.iter().filter(|n| **n > 0).count() as u32),
+        widest_apical_um: known.iter().filter_map(|m| m.widest_apical_um).reduce(f32::max),
     })
 }
 
@@ -197,5 +232,31 @@ mod tests {
         assert_eq!(finger.giants, Some(1));
         let unknown = pooled(&[frame(None, None)]).unwrap();
         assert_eq!(of_finger([unknown].iter()), None);
+    }
+
+    #[test]
+    fn without_a_scale_loops_are_counted_and_no_more() {
+        let of = |counted| Measured { counted: Some(counted), ..crate::measured::nothing(NotMeasured::NoScale) };
+        let field = pooled(&[of(9), of(8), of(12)]).unwrap();
+        assert_eq!((field.counted, field.not_measured), (Some(9), Some(NotMeasured::NoScale)));
+        assert_eq!((field.density_per_mm, field.fast_track), (None, Verdict::Undetermined));
+    }
+
+    #[test]
+    fn an_exam_has_the_mean_of_its_fingers_and_no_thumbs() {
+        let of = |densities: &[f32], giants| {
+            let fields: Vec<FieldMeasured> =
+                densities.iter().map(|d| pooled(&[frame(Some(*d), giants)]).unwrap()).collect();
+            of_finger(fields.iter()).unwrap()
+        };
+        let (first, second) = (of(&[8.0, 6.0], Some(0)), of(&[5.0], Some(1)));
+        let (r4, l2, thumb) = ("R4".parse().unwrap(), "L2".parse().unwrap(), "R1".parse().unwrap());
+        let exam = of_exam([(r4, Some(&first)), (l2, Some(&second)), (thumb, Some(&of(&[1.0], None)))].into_iter()).unwrap();
+        assert_eq!((exam.fingers, exam.density_mean_per_mm, exam.density_least_per_mm), (2, 6.0, 5.0));
+        assert_eq!(exam.fingers_with_giants, Some(1));
+        let unknown = of(&[7.0], None);
+        let exam = of_exam([(r4, Some(&first)), (l2, Some(&unknown))].into_iter()).unwrap();
+        assert_eq!(exam.fingers_with_giants, None);
+        assert_eq!(of_exam([(r4, None)].into_iter()), None);
     }
 }

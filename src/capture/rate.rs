@@ -102,7 +102,16 @@ mod tests {
         };
         assert!((*granted - 30.0).abs() < 1e-9 && *measured < 22.5, "{measured}");
         let news = run(&mut watch, &mut at, 30.0, 9.0);
-        assert!(news.iter().any(|n| matches!(n, News::Recovered(rate) if *rate > 27.0)), "{news:?}");
+        assert!(news.iter().any(|n| matches!(n, News::Recovered(rate) if *rate > 24.0)), "{news:?}");
+    }
+
+    #[test]
+    fn a_camera_that_never_kept_quite_what_it_granted_is_well_again() {
+        let mut watch = RateWatch::new(Some(30.0), None);
+        let mut at = (0, 0.0);
+        assert!(matches!(run(&mut watch, &mut at, 26.0, 9.0)[..], [News::Rate(_)]));
+        assert!(run(&mut watch, &mut at, 15.0, 9.0).iter().any(|n| matches!(n, News::Slow { .. })));
+        assert!(run(&mut watch, &mut at, 26.0, 9.0).iter().any(|n| matches!(n, News::Recovered(_))));
     }
 
     #[test]

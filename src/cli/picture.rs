@@ -14,7 +14,7 @@ use crate::decode::{Decoded, Decoder};
 use crate::failure::{Failure, OrFail, Status};
 use crate::frame::{Image, RawFrame};
 use crate::infer::{self, Scores};
-use crate::measured::{Measured, NotMeasured, nothing};
+use crate::measured::Measured;
 use crate::outcome::{Damage, Quality, RejectReason};
 use crate::pipeline::Loops;
 use crate::pipeline::capture::Captured;
@@ -152,7 +152,6 @@ pub fn pixels(raw: &RawFrame) -> Result<Result<Image, Damage>, Failure> {
 
 /// The loops of a picture that the gate has let through.
 fn measured(loops: &mut Loops, raw: &RawFrame, scale: Option<&Scale>) -> Result<Measured, Failure> {
-    let Some(scale) = scale else { return Ok(nothing(NotMeasured::NoScale)) };
     let Ok(image) = pixels(raw)? else {
         return Err(Failure::new(Status::Internal, "a picture that was read cannot be decoded again"));
     };

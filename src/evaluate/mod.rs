@@ -2,6 +2,7 @@
 //! figures and their page. What each figure is stands in docs/measure.md.
 
 pub mod agreement;
+mod distal;
 pub mod drawn;
 pub mod figures;
 pub mod frame;

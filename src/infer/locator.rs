@@ -60,7 +60,7 @@ impl Locator {
             .ok_or_else(|| wrong("the golden picture's scale is out of range".to_owned()))?;
         let mut field = Field::default();
         FieldPreparer::new(&bundle.input)
-            .prepare(golden.size, &golden.rgb, &scale, &mut field)
+            .prepare(golden.size, &golden.rgb, Some(&scale), &mut field)
             .map_err(|e| wrong(format!("the golden picture: {e}")))?;
         let (width, height) = (field.width / self.stride, field.height / self.stride);
         let answer = self.answer(&field)?;

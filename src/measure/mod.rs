@@ -83,15 +83,18 @@ impl Settings {
     }
 }
 
-/// Measures one field. `um_per_px` is the picture's own.
-pub fn measure(maps: &Maps, um_per_px: f64, settings: &Settings) -> Measured {
+/// Measures one field. `um_per_px` is the picture's own; where it is not known, loops are counted and no more.
+pub fn measure(maps: &Maps, um_per_px: Option<f64>, settings: &Settings) -> Measured {
     let candidates = tips::find(maps, settings.least_score * 0.5);
     let row = row::Row::find(maps, &candidates).filter(|row| row.edge >= settings.least_edge);
     let found = loops::of(maps, &candidates, row.as_ref(), settings);
     let haemorrhages = bleeding::find(maps);
-    let mut measured = tally::measured(found, row.as_ref(), maps, um_per_px, settings);
+    let mut measured = tally::measured(found, row.as_ref(), maps, settings);
     measured.haemorrhages = haemorrhages;
-    measured
+    match um_per_px {
+        Some(_) => Measured { um_per_px, ..measured },
+        None => tally::only_counted(measured),
+    }
 }
 
 #[cfg(test)]

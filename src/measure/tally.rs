@@ -15,9 +15,8 @@ const GAP_UM: f32 = 500.0;
 /// A row is a row from so many loops on.
 const LEAST_LOOPS: usize = 2;
 
-pub fn measured(found: Vec<Found>, row: Option<&Row>, maps: &Maps, um_per_px: f64, settings: &Settings) -> Measured {
+pub fn measured(found: Vec<Found>, row: Option<&Row>, maps: &Maps, settings: &Settings) -> Measured {
     let mut measured = nothing(NotMeasured::NoRow);
-    measured.um_per_px = Some(um_per_px);
     let row = row.filter(|_| found.iter().filter(|f| f.seen.counted).count() >= LEAST_LOOPS);
     let Some(row) = row else {
         measured.loops = found.into_iter().map(|f| Loop { counted: false, ..f.seen }).collect();
@@ -45,6 +44,19 @@ pub fn measured(found: Vec<Found>, row: Option<&Row>, maps: &Maps, um_per_px: f6
     measured.density_per_mm = Some(density);
     judge(&mut measured, density, settings);
     measured
+}
+
+/// What is left where the scale is not known: which loops there are, and how many stand in the row. Shapes are told by
+/// their size too.
+pub fn only_counted(measured: Measured) -> Measured {
+    let unsized_loop = |l: Loop| Loop { apical_um: None, class: LoopClass::NotEvaluable, ..l };
+    Measured {
+        row: measured.row,
+        loops: measured.loops.into_iter().map(unsized_loop).collect(),
+        counted: measured.counted,
+        haemorrhages: measured.haemorrhages,
+        ..nothing(NotMeasured::NoScale)
+    }
 }
 
 fn length(places: &[[f32; 2]]) -> f32 {

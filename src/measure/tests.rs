@@ -64,7 +64,7 @@ impl Drawn {
     }
 
     fn measured(&self) -> Measured {
-        measure(&self.maps(), UM_PER_PX, &Settings::default())
+        measure(&self.maps(), Some(UM_PER_PX), &Settings::default())
     }
 }
 
@@ -155,7 +155,7 @@ fn nothing_panics_on_maps_of_any_size_or_content() {
         for value in [-30.0f32, 0.0, 30.0] {
             let data = vec![value; width * height * Plane::ALL.len()];
             let maps = Maps { width, height, um_per_cell: 8.0, px_per_cell: [3.0, 3.0], data };
-            let measured = measure(&maps, 2.0, &Settings::default());
+            let measured = measure(&maps, Some(2.0), &Settings::default());
             assert_eq!(measured.density_per_mm, None, "{width}x{height} of {value}");
         }
     }
@@ -166,6 +166,6 @@ fn nothing_panics_on_maps_of_any_size_or_content() {
     };
     let data = (0..60 * 50 * Plane::ALL.len()).map(|_| noise()).collect();
     let maps = Maps { width: 60, height: 50, um_per_cell: 8.0, px_per_cell: [3.0, 3.0], data };
-    let measured = measure(&maps, 2.0, &Settings::default());
+    let measured = measure(&maps, Some(2.0), &Settings::default());
     assert!(measured.loops.iter().all(|l| l.apex.iter().all(|v| v.is_finite())));
 }

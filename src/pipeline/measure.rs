@@ -13,7 +13,7 @@ use super::prepare::PATIENCE;
 use crate::frame::{FrameId, Image};
 use crate::infer::{InferError, Locator, Maps};
 use crate::measure::{self, Settings};
-use crate::measured::{Measured, NotMeasured, nothing};
+use crate::measured::Measured;
 use crate::preprocess::{Field, FieldPreparer};
 use crate::scale::Scale;
 use crate::time::Stamp;
@@ -81,15 +81,6 @@ impl Chooser {
             (None, None)
         };
         let mut field = self.spares.as_ref().and_then(|spares| spares.try_recv().ok()).unwrap_or_default();
-        let Some(scale) = scale else {
-            // Nothing to look for: said once a turn, like a measure.
-            self.last = Some(at);
-            if let Some(reply) = reply {
-                // The other end is held right here.
-                let _ = reply.send(nothing(NotMeasured::NoScale));
-            }
-            return answer;
-        };
         self.preparer.prepare(image.size(), image.rgb(), scale, &mut field).ok()?;
         let task = Task { frame: id, at, field, reply };
         let sent =

@@ -19,9 +19,14 @@ pub struct Field {
     pub picture: [u32; 2],
     /// Of the picture after resampling, in samples.
     pub resampled: [u32; 2],
-    /// Of the picture at full resolution.
-    pub um_per_px: f64,
+    /// Of the picture at full resolution; absent where it is not known, and the network was given the picture as if it
+    /// were `ASSUMED_WIDTH_UM` wide.
+    pub um_per_px: Option<f64>,
 }
+
+/// How wide a picture of unknown scale is taken to be when its loops are only to be counted: the middle of three clinical
+/// videocapillaroscopes (1.33, 1.57 and 1.70 mm). Nothing in micrometres is made of it.
+pub const ASSUMED_WIDTH_UM: f64 = 1570.0;
 
 /// Prepares fields for one model; keeps its buffers.
 pub struct FieldPreparer {
@@ -36,11 +41,18 @@ impl FieldPreparer {
     }
 
     /// Fills `out` from RGB pixels. Allocates only when picture or scale change.
-    pub fn prepare(&mut self, size: Size, rgb: &[u8], scale: &Scale, out: &mut Field) -> Result<(), PrepareError> {
+    pub fn prepare(
+        &mut self,
+        size: Size,
+        rgb: &[u8],
+        scale: Option<&Scale>,
+        out: &mut Field,
+    ) -> Result<(), PrepareError> {
         if size.pixels() == 0 || rgb.len() != size.pixels() * 3 {
             return Err(PrepareError::NotFull { size, bytes: rgb.len() });
         }
-        let factor = scale.um_per_px / self.spec.um_per_px;
+        let um_per_px = scale.map(|scale| scale.um_per_px);
+        let factor = um_per_px.unwrap_or(ASSUMED_WIDTH_UM / f64::from(size.width)) / self.spec.um_per_px;
         let side = |n: u32| (f64::from(n) * factor).round().clamp(1.0, f64::from(u32::MAX)) as u32;
         let small = Size::new(side(size.width), side(size.height));
         let whole = |n: u32| u64::from(n).next_multiple_of(u64::from(self.spec.multiple));
@@ -51,7 +63,7 @@ impl FieldPreparer {
         self.resampler.run(rgb, size, small, &mut self.pixels);
         (out.width, out.height) = (whole(small.width) as usize, whole(small.height) as usize);
         (out.picture, out.resampled) = ([size.width, size.height], [small.width, small.height]);
-        out.um_per_px = scale.um_per_px;
+        out.um_per_px = um_per_px;
         self.spread(small, out);
         Ok(())
     }
@@ -87,7 +99,7 @@ mod tests {
         let rgb: Vec<u8> = (0..60u8).flat_map(|i| [i, 100, 200]).collect();
         let mut field = Field::default();
         let scale = Scale::new(2.0, ScaleMethod::Entered).unwrap();
-        FieldPreparer::new(&spec).prepare(size, &rgb, &scale, &mut field).unwrap();
+        FieldPreparer::new(&spec).prepare(size, &rgb, Some(&scale), &mut field).unwrap();
         assert_eq!((field.width, field.height, field.resampled), (16, 8, [10, 6]));
         let bytes: Vec<f32> = field.data.iter().map(|v| (v * 255.0).round()).collect();
         assert_eq!(bytes[9..16], [9.0; 7], "the last column, once and six times more");
@@ -100,7 +112,7 @@ mod tests {
         let spec = FieldSpec { name: "input".to_owned(), um_per_px: 0.1, multiple: 16, filter: Filter::Bilinear };
         let size = Size::new(100, 100);
         let scale = Scale::new(20.0, ScaleMethod::Entered).unwrap();
-        let refused = FieldPreparer::new(&spec).prepare(size, &[0; 30_000], &scale, &mut Field::default());
+        let refused = FieldPreparer::new(&spec).prepare(size, &[0; 30_000], Some(&scale), &mut Field::default());
         assert!(matches!(refused, Err(PrepareError::TooLarge { .. })), "{refused:?}");
     }
 }

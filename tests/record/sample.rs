@@ -207,6 +207,7 @@ fn report(exam: &str, ending: Ending, fingers: Vec<FingerResult>) -> ExamReport 
         closed: None,
         ending,
         fingers,
+        measured: None,
         skipped: BTreeMap::from([(finger("L5"), "dressing".to_owned())]),
         summary: Summary {
             counts: "category 2 on 1 of 1 evaluable fingers; 0 not classifiable; 7 not examined".to_owned(),

@@ -158,7 +158,8 @@ disease and one with. Settings were chosen on the same frames, weights were not.
 
 ## Known failures
 
-**Sparse rows.** Where few distal loops are left, loops of the rows behind are counted with them, and the density comes out too high: loss may be missed.
+**Sparse rows.** Where few distal loops are left, a loop of a row behind that has no other before it is counted as distal, as the network was taught and as people traced real
+frames. Whoever counts only the foremost row finds fewer: by that count the density comes out too high, and loss may be missed.
 Loops of a second tier that a reader counts; faint ones that a reader passes over; diffuse heads without limbs, which it finds late or not at all; brown
 pigment and the edges of glare, which it may take for wide loops; rows that lie more than half a millimetre from where a reader looks.
 """

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::aggregate::loops::LoopPool;
+use crate::aggregate::loops::{LoopPool, of_exam};
 use crate::aggregate::{Reader, Rules, exam, field, finger};
 use crate::exam::journal::Recovered;
 use crate::finger::Finger;
@@ -116,6 +116,7 @@ impl ExamRun {
     ) -> ExamReport {
         let fingers: Vec<FingerResult> = self.fingers.values().cloned().collect();
         let summary = exam::summarise(&fingers, &self.skipped, terms);
+        let measured = of_exam(fingers.iter().map(|f| (f.finger, f.measured.as_ref())));
         ExamReport {
             schema: SCHEMA,
             notice: NOTICE.to_owned(),
@@ -127,6 +128,7 @@ impl ExamRun {
             closed,
             ending,
             fingers,
+            measured,
             skipped: self.skipped.clone(),
             summary,
             frames: self.frames.clone(),
