@@ -96,7 +96,7 @@ pub enum NotMeasured {
 impl NotMeasured {
     pub const fn words(self) -> &'static str {
         match self {
-            Self::NoScale => "the scale is not known: loops are counted in view, and none is measured",
+            Self::NoScale => "the scale is not known (hairpin calibrate)",
             Self::NoRow => "no distal row was found",
             Self::ShortRow => "less than half a millimetre of the distal row is in view",
             Self::Disagreement => "the frames of the field do not agree on the loops",
@@ -163,6 +163,28 @@ pub fn nothing(why: NotMeasured) -> Measured {
         borderline: false,
         not_measured: Some(why),
     }
+}
+
+/// What a reader says of a loop on a frame that was measured. The loop is told by a place near its tip, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "correction", rename_all = "snake_case")]
+pub enum Correction {
+    /// Stands in the distal row and was not found, or was found and not counted.
+    Added {
+        apex: [f32; 2],
+        class: LoopClass,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        apical_um: Option<f32>,
+    },
+    /// Is no loop of the distal row.
+    Removed { apex: [f32; 2] },
+    /// Is of another class, or of another width. A width that the reader does not give is not known any more.
+    Reclassified {
+        apex: [f32; 2],
+        class: LoopClass,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        apical_um: Option<f32>,
+    },
 }
 
 /// The loops of one frame. Frames are measured at their own pace, so its finding may stand some lines before it.

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use hairpin::bundle::LocateBundle;
+use hairpin::fast_track::Verdict;
 use hairpin::frame::Size;
 use hairpin::infer::{Locator, Runtime, Settings};
 use hairpin::measure;
-use hairpin::measured::{LoopClass, Measured};
+use hairpin::measured::{LoopClass, Measured, NotMeasured};
 use hairpin::pipeline::measure::Measurer;
-use hairpin::preprocess::{Field, FieldPreparer};
+use hairpin::preprocess::{ASSUMED_WIDTH_UM, Field, FieldPreparer};
 use hairpin::scale::{Scale, ScaleMethod};
 use hairpin::synth::camera::Exposure;
 use hairpin::synth::cohort::{Subject, photograph};
@@ -123,6 +124,22 @@ fn loops_of_drawn_healthy_fingers_are_found_where_they_are() {
     }
     let (precision, recall) = (right as f64 / counts as f64, found as f64 / distal as f64);
     assert!(precision > 0.95 && recall > 0.9, "precision {precision:.2}, recall {recall:.2} of {distal}");
+}
+
+#[test]
+fn without_a_scale_loops_are_counted_and_nothing_is_measured() {
+    let mut measuring = Measuring::new();
+    for one in HEALTHY.iter().take(2) {
+        let unscaled = measuring.at(SIZE, &one.rgb, None);
+        let as_if = measuring.of(SIZE, &one.rgb, ASSUMED_WIDTH_UM / f64::from(SIZE.width));
+        assert_eq!((unscaled.counted, unscaled.loops.len()), (as_if.counted, as_if.loops.len()));
+        assert!(unscaled.counted > Some(0), "{unscaled:?}");
+        assert_eq!(unscaled.not_measured, Some(NotMeasured::NoScale));
+        assert_eq!((unscaled.um_per_px, unscaled.row_mm, unscaled.density_per_mm), (None, None, None));
+        assert_eq!((unscaled.giants, unscaled.median_apical_um, unscaled.gaps.len()), (None, None, 0));
+        assert_eq!(unscaled.fast_track, Verdict::Undetermined);
+        assert!(unscaled.loops.iter().all(|l| l.apical_um.is_none() && l.class == LoopClass::NotEvaluable));
+    }
 }
 
 #[test]

@@ -142,9 +142,7 @@ pub fn of_finger<'a>(fields: impl Iterator<Item = &'a FieldMeasured>) -> Option<
 }
 
 /// Over the measured fingers of an exam; `None` where none was.
-pub fn of_exam<'a>(
-    fingers: impl Iterator<Item = (Finger, Option<&'a FingerMeasured>)>,
-) -> Option<ExamMeasured> {
+pub fn of_exam<'a>(fingers: impl Iterator<Item = (Finger, Option<&'a FingerMeasured>)>) -> Option<ExamMeasured> {
     let known: Vec<&FingerMeasured> = fingers.filter(|(f, _)| f.in_protocol()).filter_map(|(_, m)| m).collect();
     if known.is_empty() {
         return None;
@@ -251,7 +249,8 @@ mod tests {
         };
         let (first, second) = (of(&[8.0, 6.0], Some(0)), of(&[5.0], Some(1)));
         let (r4, l2, thumb) = ("R4".parse().unwrap(), "L2".parse().unwrap(), "R1".parse().unwrap());
-        let exam = of_exam([(r4, Some(&first)), (l2, Some(&second)), (thumb, Some(&of(&[1.0], None)))].into_iter()).unwrap();
+        let exam =
+            of_exam([(r4, Some(&first)), (l2, Some(&second)), (thumb, Some(&of(&[1.0], None)))].into_iter()).unwrap();
         assert_eq!((exam.fingers, exam.density_mean_per_mm, exam.density_least_per_mm), (2, 6.0, 5.0));
         assert_eq!(exam.fingers_with_giants, Some(1));
         let unknown = of(&[7.0], None);

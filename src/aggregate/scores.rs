@@ -65,8 +65,9 @@ pub struct SemiQuantitative {
 }
 
 const NO_IMAGE: Score<f64> = Score::NotComputable { why: "no field has a density" };
-const NO_LOSS: Score<f64> =
-    Score::NotComputable { why: "the share of loops that are gone is not measured: a count says only how many are left" };
+const NO_LOSS: Score<f64> = Score::NotComputable {
+    why: "the share of loops that are gone is not measured: a count says only how many are left",
+};
 const NO_DISORDER: Score<f64> = Score::NotComputable { why: "the order of the loops is not measured" };
 const NO_RAMIFICATIONS: Score<f64> =
     Score::NotComputable { why: "branched loops are not told from others of abnormal shape" };
@@ -115,7 +116,9 @@ fn graded(images: &[&FieldImage], share: impl Fn(&Measured) -> Option<f64>) -> S
     for image in images {
         match share(&image.measured) {
             Some(share) => fingers.entry(image.finger).or_default().push(grade(share)),
-            None => return Score::NotComputable { why: "widths or shapes that decide it are not known in every image" },
+            None => {
+                return Score::NotComputable { why: "widths or shapes that decide it are not known in every image" };
+            }
         }
     }
     let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
@@ -213,8 +216,11 @@ mod tests {
     #[test]
     fn grades_are_averaged_over_a_fingers_images_and_then_over_fingers() {
         // Shares of giants: none, a half; three quarters.
-        let mut images =
-            vec![image("R4", 1, &[10.0, 12.0]), image("R4", 2, &[60.0, 10.0]), image("L4", 1, &[60.0, 60.0, 60.0, 10.0])];
+        let mut images = vec![
+            image("R4", 1, &[10.0, 12.0]),
+            image("R4", 2, &[60.0, 10.0]),
+            image("L4", 1, &[60.0, 60.0, 60.0, 10.0]),
+        ];
         let found = scores(&images).semi_quantitative;
         assert_eq!(found.giants, Score::Computed(f64::midpoint(1.0, 3.0)));
         assert_eq!(found.enlarged, Score::Computed(0.0));
@@ -228,7 +234,9 @@ mod tests {
 
     #[test]
     fn the_grades_of_shares() {
-        for (share, expected) in [(0.0, 0.0), (0.01, 1.0), (0.33, 1.0), (0.34, 2.0), (0.66, 2.0), (0.67, 3.0), (1.0, 3.0)] {
+        for (share, expected) in
+            [(0.0, 0.0), (0.01, 1.0), (0.33, 1.0), (0.34, 2.0), (0.66, 2.0), (0.67, 3.0), (1.0, 3.0)]
+        {
             assert_eq!(grade(share), expected, "{share}");
         }
     }

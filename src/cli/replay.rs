@@ -76,7 +76,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let total = replay.info().frames_total;
     let (running, lines, board) = start(args, &config, Box::new(replay))?;
     let (closed, lasting) = follow(&running, &lines, &signals, args.json, total)?;
-    shutdown::join_all(running.threads, std::time::Instant::now() + shutdown::DEADLINE).or_fail(Status::Internal)?;
+    let deadline = std::time::Instant::now() + shutdown::DEADLINE;
+    shutdown::join_all(running.threads, running.cut_off, deadline).or_fail(Status::Internal)?;
     match no_exam {
         _ if args.json => {}
         Some(why) => {

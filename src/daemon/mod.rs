@@ -198,7 +198,7 @@ impl Service {
         self.signals.end_at_once();
         let deadline = Instant::now() + shutdown::DEADLINE;
         self.running.stop.ask();
-        let joined = shutdown::join_all(self.running.threads, deadline);
+        let joined = shutdown::join_all(self.running.threads, self.running.cut_off, deadline);
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(200));
         let net = self.net.map_or(Ok(()), |net| net.stop(left));
         joined.or_fail(Status::Internal)?;

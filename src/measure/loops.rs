@@ -10,15 +10,8 @@ use crate::measured::{ECTATIC_UM, GIANT_UM, Loop, LoopClass};
 /// The head of a slender hairpin, both limbs and what is between them, in um.
 const LEAST_HEAD_UM: f32 = 32.0;
 
-/// A loop, and where its tip stands along the row.
-pub struct Found {
-    pub seen: Loop,
-    /// In um along the fold; absent without a row.
-    pub along_um: Option<f32>,
-}
-
 /// Every tip that is one, as a loop.
-pub fn of(maps: &Maps, tips: &[Tip], row: Option<&Row>, settings: &Settings) -> Vec<Found> {
+pub fn of(maps: &Maps, tips: &[Tip], row: Option<&Row>, settings: &Settings) -> Vec<Loop> {
     let sure = tips.iter().filter(|tip| tip.score >= settings.least_score);
     apart(maps, sure, settings).into_iter().map(|tip| one(maps, tip, row, settings)).collect()
 }
@@ -44,13 +37,13 @@ fn shown(maps: &Maps, tip: &Tip) -> bool {
     border * maps.um_per_cell as f32 >= (tip.width_um / 2.0).max(LEAST_HEAD_UM / 2.0)
 }
 
-fn one(maps: &Maps, tip: &Tip, row: Option<&Row>, settings: &Settings) -> Found {
+fn one(maps: &Maps, tip: &Tip, row: Option<&Row>, settings: &Settings) -> Loop {
     let place = row.map(|row| row.axes.to_fold(tip.x, tip.y));
     let counted = match (row, place) {
         (Some(row), Some([u, w])) => shown(maps, tip) && (w - row.height(u)).abs() <= settings.band_um,
         _ => false,
     };
-    let seen = Loop {
+    Loop {
         apex: maps.to_picture(tip.x, tip.y),
         toward: tip.toward,
         apical_um: Some(tip.width_um),
@@ -58,8 +51,7 @@ fn one(maps: &Maps, tip: &Tip, row: Option<&Row>, settings: &Settings) -> Found 
         counted,
         score: tip.score,
         centreline: limbs::centreline(maps, tip),
-    };
-    Found { seen, along_um: place.map(|[u, _]| u) }
+    }
 }
 
 /// A wide loop is a giant only when its shape is normal; a branched one is abnormal however wide.

@@ -2,6 +2,7 @@
 //! the Fast Track rules say of them. Pure: maps in, figures out.
 
 mod bleeding;
+mod correct;
 mod limbs;
 mod loops;
 mod row;
@@ -10,6 +11,7 @@ mod tips;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::correct::{Uncorrectable, corrected};
 use crate::infer::Maps;
 use crate::measured::Measured;
 

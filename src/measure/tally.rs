@@ -2,7 +2,6 @@
 //! rules say. What is not known stays unknown.
 
 use super::Settings;
-use super::loops::Found;
 use super::row::Row;
 use crate::fast_track::{self, DENSITY_LOSS, DENSITY_NORMAL, Measures};
 use crate::infer::Maps;
@@ -15,35 +14,42 @@ const GAP_UM: f32 = 500.0;
 /// A row is a row from so many loops on.
 const LEAST_LOOPS: usize = 2;
 
-pub fn measured(found: Vec<Found>, row: Option<&Row>, maps: &Maps, settings: &Settings) -> Measured {
+pub fn measured(loops: Vec<Loop>, row: Option<&Row>, maps: &Maps, settings: &Settings) -> Measured {
     let mut measured = nothing(NotMeasured::NoRow);
-    let row = row.filter(|_| found.iter().filter(|f| f.seen.counted).count() >= LEAST_LOOPS);
+    let row = row.filter(|_| loops.iter().filter(|l| l.counted).count() >= LEAST_LOOPS);
     let Some(row) = row else {
-        measured.loops = found.into_iter().map(|f| Loop { counted: false, ..f.seen }).collect();
+        measured.loops = loops.into_iter().map(|l| Loop { counted: false, ..l }).collect();
         return measured;
     };
     let places = row.places();
-    let row_mm = length(&places) / 1000.0;
-    let to_picture = |place: &[f32; 2]| {
-        let [x, y] = row.axes.to_cells(*place);
-        maps.to_picture(x, y)
-    };
-    measured.row = places.iter().map(to_picture).collect();
-    measured.row_mm = Some(row_mm);
-    measured.gaps = gaps(&found, &places, to_picture);
-    measured.loops = found.into_iter().map(|f| f.seen).collect();
-    count(&mut measured, settings);
+    measured.row_mm = Some(length(&places) / 1000.0);
+    measured.row = places
+        .iter()
+        .map(|place| {
+            let [x, y] = row.axes.to_cells(*place);
+            maps.to_picture(x, y)
+        })
+        .collect();
+    measured.loops = loops;
+    follow(&mut measured, (maps.um_per_cell / maps.px_per_cell[0]) as f32, settings);
+    measured
+}
+
+/// Works out anew everything that follows from the loops and the row that they stand in.
+pub(super) fn follow(measured: &mut Measured, um_per_px: f32, settings: &Settings) {
+    measured.gaps = gaps(&measured.loops, &measured.row, um_per_px);
+    count(measured, settings);
+    let row_mm = measured.row_mm.unwrap_or(0.0);
     if row_mm < LEAST_ROW_MM {
         measured.not_measured = Some(NotMeasured::ShortRow);
-        return measured;
+        return;
     }
     measured.not_measured = None;
     let counted = measured.counted.unwrap_or(0) as f32;
     let density =
         Interval { value: counted / row_mm, low: (counted - 1.0).max(0.0) / row_mm, high: (counted + 1.0) / row_mm };
     measured.density_per_mm = Some(density);
-    judge(&mut measured, density, settings);
-    measured
+    judge(measured, density, settings);
 }
 
 /// What is left where the scale is not known: which loops there are, and how many stand in the row. Shapes are told by
@@ -99,23 +105,48 @@ fn judge(measured: &mut Measured, density: Interval, settings: &Settings) {
 }
 
 /// Stretches between neighbouring counted loops, and from the ends of the row, that are longer than half a mm.
-fn gaps(found: &[Found], places: &[[f32; 2]], to_picture: impl Fn(&[f32; 2]) -> [f32; 2]) -> Vec<Gap> {
-    let (Some(first), Some(last)) = (places.first(), places.last()) else { return Vec::new() };
-    let mut stops: Vec<f32> = found.iter().filter(|f| f.seen.counted).filter_map(|f| f.along_um).collect();
-    stops.extend([first[0], last[0]]);
-    stops.sort_by(f32::total_cmp);
-    let between = |from: f32, to: f32| -> Vec<[f32; 2]> {
-        places.iter().copied().filter(|p| (from..=to).contains(&p[0])).collect()
-    };
-    let mut gaps = Vec::new();
-    for pair in stops.windows(2) {
-        let part = between(pair[0], pair[1]);
-        let length_um = length(&part);
-        if let (Some(from), Some(to)) = (part.first(), part.last())
-            && length_um > GAP_UM
-        {
-            gaps.push(Gap { from: to_picture(from), to: to_picture(to), length_um });
-        }
+fn gaps(loops: &[Loop], row: &[[f32; 2]], um_per_px: f32) -> Vec<Gap> {
+    if row.is_empty() {
+        return Vec::new();
     }
-    gaps
+    let mut stops: Vec<f32> = loops.iter().filter(|l| l.counted).map(|l| along(row, l.apex)).collect();
+    stops.extend([0.0, length(row)]);
+    stops.sort_by(f32::total_cmp);
+    stops
+        .windows(2)
+        .map(|pair| (pair[0], pair[1], (pair[1] - pair[0]) * um_per_px))
+        .filter(|(_, _, length_um)| *length_um > GAP_UM)
+        .map(|(from, to, length_um)| Gap { from: at(row, from), to: at(row, to), length_um })
+        .collect()
+}
+
+/// How far along the row the place nearest to a point stands.
+fn along(row: &[[f32; 2]], [x, y]: [f32; 2]) -> f32 {
+    let (mut best, mut passed) = ((f32::MAX, 0.0), 0.0);
+    for pair in row.windows(2) {
+        let (dx, dy) = (pair[1][0] - pair[0][0], pair[1][1] - pair[0][1]);
+        let step = dx.hypot(dy);
+        let part =
+            (((x - pair[0][0]) * dx + (y - pair[0][1]) * dy) / (step * step).max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
+        let off = (pair[0][0] + part * dx - x).hypot(pair[0][1] + part * dy - y);
+        if off < best.0 {
+            best = (off, passed + part * step);
+        }
+        passed += step;
+    }
+    best.1
+}
+
+/// The place so far along the row.
+fn at(row: &[[f32; 2]], mut left: f32) -> [f32; 2] {
+    for pair in row.windows(2) {
+        let (dx, dy) = (pair[1][0] - pair[0][0], pair[1][1] - pair[0][1]);
+        let step = dx.hypot(dy);
+        if left <= step {
+            let part = left / step.max(f32::MIN_POSITIVE);
+            return [pair[0][0] + part * dx, pair[0][1] + part * dy];
+        }
+        left -= step;
+    }
+    row.last().copied().unwrap_or_default()
 }

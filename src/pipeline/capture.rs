@@ -58,14 +58,22 @@ enum Over {
 
 impl Capture {
     /// Returns when stopping was asked for, the source came to its end, or the next thread is gone.
-    pub fn run(mut self, mut source: Box<dyn Source>) {
+    pub fn run(mut self, source: Box<dyn Source>) {
+        let source = self.frames_of(source);
+        // Whoever comes behind need not wait until the device has let go.
+        drop(self);
+        drop(source);
+    }
+
+    /// The source that is still open at the end.
+    fn frames_of(&mut self, mut source: Box<dyn Source>) -> Option<Box<dyn Source>> {
         let mut recover = Recover::new(self.reopen.take());
         let mut sleep = Sleep::default();
         let mut run = 0;
         loop {
             let mut stream = Stream::new(source.info().words.clone(), run, recover.possible());
-            match stream.last(&mut self, source.as_mut(), &mut sleep) {
-                Err(Closed) | Ok(Over::Finished) => return,
+            match stream.last(self, source.as_mut(), &mut sleep) {
+                Err(Closed) | Ok(Over::Finished) => return Some(source),
                 Ok(Over::Failed(error)) => {
                     tracing::warn!(error = error.chain(), source = source.info().words.name, "source lost");
                     run += u32::from(stream.opened);
@@ -73,7 +81,7 @@ impl Capture {
                     if let Some(slept) = sleep.since_last().filter(|_| recover.possible())
                         && self.tell(suspended(slept)).is_err()
                     {
-                        return;
+                        return Some(source);
                     }
                     let fault = lost(&error, recover.possible());
                     let told = self.ahead(&fault);
@@ -82,12 +90,9 @@ impl Capture {
                         recover.well();
                     }
                     if self.out.pass(lost).is_err() {
-                        return;
+                        return Some(source);
                     }
-                    match recover.back(&self, source, error.kind) {
-                        Ok(Some(again)) => source = again,
-                        Ok(None) | Err(Closed) => return,
-                    }
+                    source = recover.back(self, source, error.kind).ok().flatten()?;
                 }
             }
         }

@@ -80,8 +80,10 @@ pub struct Running {
     pub stop: Stop,
     pub beats: Beats,
     pub depths: Vec<Depth>,
-    /// In the order of the data, which is the order to join them in.
+    /// In the order of the data, which is the order to join them in; the capture thread is the first.
     pub threads: Vec<(&'static str, JoinHandle<()>)>,
+    /// Ends the frames for all threads behind the capture, when that one hangs in its device.
+    pub cut_off: Box<dyn FnOnce() + Send>,
 }
 
 impl Running {
@@ -113,6 +115,7 @@ pub fn start(parts: Parts) -> io::Result<Running> {
         Depth { name: "commands", capacity: COMMANDS, depth: len_of(commands.clone()) },
     ];
 
+    let cut_off = Box::new(raw_out.closer());
     let live = source.info().live;
     let measure = loops.map(|Loops { mut chooser, measurer }| {
         let (input, spares) = chooser.connect(!live);
@@ -148,7 +151,7 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     threads.push(spawn("prepare", move || prepare.run())?);
     threads.push(spawn("capture", move || capture.run(source))?);
     threads.reverse();
-    Ok(Running { stop, beats, depths, threads })
+    Ok(Running { stop, beats, depths, threads, cut_off })
 }
 
 /// One for each frame that is read at the same time.

@@ -131,6 +131,15 @@ impl<T: Frame> Sender<T> {
         Ok(())
     }
 
+    /// Closes the mailbox from anywhere, for a sender that is stuck.
+    pub fn closer(&self) -> impl FnOnce() + Send + 'static + use<T>
+    where
+        T: Send + 'static,
+    {
+        let shared = Arc::clone(&self.0);
+        move || shared.close()
+    }
+
     /// Tells from anywhere how many frames of work wait in here.
     pub fn depth(&self) -> impl Fn() -> usize + Send + Sync + 'static + use<T>
     where

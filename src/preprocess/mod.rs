@@ -5,7 +5,7 @@ mod field;
 mod geometry;
 mod resample;
 
-pub use field::{Field, FieldPreparer};
+pub use field::{ASSUMED_WIDTH_UM, Field, FieldPreparer};
 pub use geometry::{MAX_SAMPLES, MAX_TILES};
 
 use crate::bundle::{Channels, InputSpec};

@@ -119,7 +119,8 @@ fn event(event: &Event) -> String {
 /// What was measured, in a line; what is not known is not said.
 pub fn loops(measured: &Measured) -> String {
     if let Some(why) = measured.not_measured {
-        return format!("loops not measured: {}", why.words());
+        let counted = measured.counted.map(|n| format!("{n} loops in view, ")).unwrap_or_default();
+        return format!("{counted}loops not measured: {}", why.words());
     }
     let density = measured.density_per_mm.map(|d| format!("{:.1} a mm ({:.1} to {:.1})", d.value, d.low, d.high));
     let parts = [
