@@ -17,6 +17,7 @@ pub mod digest;
 pub mod emit;
 pub mod evaluate;
 pub mod exam;
+pub mod export;
 pub mod failure;
 pub mod fast_track;
 pub mod finger;
