@@ -10,6 +10,7 @@ use crate::finger::Finger;
 use crate::frame::{Format, FrameId, Size};
 use crate::measured::{ExamMeasured, FieldMeasured, FingerMeasured, FrameMeasured};
 use crate::outcome::{Quality, RejectReason, Tally};
+use crate::reader::{CommandEvent, OwnCallEvent, PreparationEvent};
 use crate::scale::Scale;
 
 /// Version of everything in this module; raised when a reader of the old form could misread the new.
@@ -54,6 +55,12 @@ pub enum Event {
     Finger(FingerResult),
     /// The exam went a step on.
     Exam(ExamEvent),
+    /// The reader's own call of a finger.
+    OwnCall(OwnCallEvent),
+    /// How the subject was prepared.
+    Preparation(PreparationEvent),
+    /// Somebody commanded the exam.
+    Command(CommandEvent),
     /// Something is wrong that a person should know of.
     Fault(Fault),
     /// This reader was too slow and missed so many lines.

@@ -23,7 +23,7 @@ use image::ImageFormat;
 use pictures::{claiming, put, rewritten};
 use serde_json::Value;
 
-const SUBCOMMANDS: [&str; 13] = [
+const SUBCOMMANDS: [&str; 16] = [
     "run",
     "replay",
     "read",
@@ -33,6 +33,9 @@ const SUBCOMMANDS: [&str; 13] = [
     "exam",
     "models",
     "verify",
+    "report",
+    "amend",
+    "sign",
     "watch",
     "synth",
     "schema",
@@ -105,9 +108,9 @@ fn completions_name_every_subcommand() {
 }
 
 #[test]
-fn both_schemas_are_json_schema_and_refuse_what_does_not_fit() {
+fn all_schemas_are_json_schema_and_refuse_what_does_not_fit() {
     let bench = Bench::new();
-    for args in [&["schema"][..], &["schema", "--exam"]] {
+    for args in [&["schema"][..], &["schema", "--exam"], &["schema", "--amendments"]] {
         let schema = bench.run(args).ok().json();
         if let Err(error) = jsonschema::meta::validate(&schema) {
             panic!("{args:?} is no JSON Schema: {error}");

@@ -1,5 +1,6 @@
 //! The subcommands, one file each: `Args` as typed, `run` to do it.
 
+mod amend;
 mod calibrate;
 mod check;
 mod completions;
@@ -13,6 +14,7 @@ mod overlay;
 mod picture;
 mod read;
 mod replay;
+mod report;
 mod run;
 mod schema;
 mod synth;
@@ -63,6 +65,12 @@ enum Command {
     Models(models::Args),
     /// Verify the record of an exam: hash chain, keyframes, report.
     Verify(verify::Args),
+    /// Write an exam's report: one HTML page that stands alone, or a PDF.
+    Report(report::Args),
+    /// Add a comment or a call of your own to a closed exam.
+    Amend(amend::Args),
+    /// Sign a closed exam: the record and all that was added so far.
+    Sign(amend::SignArgs),
     /// Watch the running service live in the terminal.
     Watch(watch::Args),
     /// Draw pictures of nailfolds with known truth.
@@ -89,6 +97,9 @@ impl Cli {
             Command::Exam(args) => exam::run(args).map_err(|e| Failure::new(Status::of(e.exit_code()), e)),
             Command::Models(args) => models::run(args).map(done),
             Command::Verify(args) => verify::run(args).map(done),
+            Command::Report(args) => report::run(args).map(done),
+            Command::Amend(args) => amend::run(args).map(done),
+            Command::Sign(args) => amend::sign(args).map(done),
             Command::Watch(args) => watch::run(args).map_err(|e| Failure::new(Status::of(e.exit_code()), e)),
             Command::Synth(args) => synth::run(args).or_fail(Status::Io).map(done),
             Command::Schema(args) => schema::run(args).map(done),

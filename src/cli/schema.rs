@@ -4,6 +4,7 @@ use schemars::schema_for;
 
 use super::out;
 use crate::failure::Failure;
+use crate::record::amend::AmendmentLine;
 use crate::report::{ExamReport, Line};
 
 #[derive(clap::Args)]
@@ -11,8 +12,15 @@ pub struct Args {
     /// The schema of exam.json instead of that of an event line.
     #[arg(long)]
     exam: bool,
+    /// The schema of a line of amendments.jsonl instead.
+    #[arg(long, conflicts_with = "exam")]
+    amendments: bool,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    if args.exam { out::json(&schema_for!(ExamReport)) } else { out::json(&schema_for!(Line)) }
+    match (args.exam, args.amendments) {
+        (true, _) => out::json(&schema_for!(ExamReport)),
+        (_, true) => out::json(&schema_for!(AmendmentLine)),
+        (false, false) => out::json(&schema_for!(Line)),
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::out;
 use crate::failure::{Failure, Status};
+use crate::record::amend::Signed;
 use crate::record::verify::{State, Verified, verify};
 use crate::report::Ending;
 
@@ -36,6 +37,16 @@ fn words(verified: &Verified) -> String {
         "exam {}: whole\nstate: {state}\n{} lines, {} keyframes\nhead {}",
         verified.exam, verified.lines, verified.keyframes, verified.head
     );
+    if let Some(head) = &verified.amendments_head {
+        text.push_str(&format!("\n{} amendments, head {head}", verified.amendments));
+    }
+    match &verified.signed {
+        None => {}
+        Some(Signed { by, date, amended_after: false }) => text.push_str(&format!("\nsigned by {by} on {date}")),
+        Some(Signed { by, date, amended_after: true }) => {
+            text.push_str(&format!("\namended after the signature of {by} on {date}"));
+        }
+    }
     for torn in &verified.torn {
         text.push_str(&format!("\ncut off by a crash and kept: {torn}"));
     }

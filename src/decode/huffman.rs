@@ -50,6 +50,16 @@ impl Spec {
         };
         Self::new(counts, symbols)
     }
+
+    /// Codes of each length from one bit to sixteen.
+    pub(super) fn counts(&self) -> &[u8; 16] {
+        &self.counts
+    }
+
+    pub(super) fn symbols(&self) -> &[u8] {
+        let total: usize = self.counts.iter().map(|&n| usize::from(n)).sum();
+        &self.symbols[..total]
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,10 @@ mod steps;
 mod still;
 #[cfg(test)]
 mod sweep;
+mod tables;
 mod yuv;
+
+pub use tables::with_tables;
 
 use crate::frame::{Format, Image, RawFrame, Size};
 use crate::outcome::Damage;

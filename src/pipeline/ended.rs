@@ -14,8 +14,7 @@ pub enum Tiding {
     Frame(Ended),
     /// The loops of a live frame, which may have gone by some time ago.
     Measured {
-        frame: FrameId,
-        at: Stamp,
+        raw: RawFrame,
         measured: Box<Measured>,
     },
     /// The locating network refused a frame.

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use super::counters::Beat;
 use super::ended::Tiding;
 use super::prepare::PATIENCE;
-use crate::frame::{FrameId, Image};
+use crate::frame::{Image, RawFrame};
 use crate::infer::{InferError, Locator, Maps};
 use crate::measure::{self, Settings};
 use crate::measured::Measured;
@@ -42,8 +42,7 @@ impl Measurer {
 
 /// A field on its way to the measure thread.
 pub struct Task {
-    frame: FrameId,
-    at: Stamp,
+    raw: RawFrame,
     field: Field,
     /// Where the reading waits for it; a live frame's goes to the exam thread.
     reply: Option<Sender<Measured>>,
@@ -67,11 +66,11 @@ impl Chooser {
     /// Hands the frame over when its turn has come. What comes back is to be waited for.
     pub fn consider(
         &mut self,
-        id: FrameId,
-        at: Stamp,
+        raw: &RawFrame,
         image: &Image,
         scale: Option<&Scale>,
     ) -> Option<Receiver<Measured>> {
+        let at = raw.at;
         let due = self.last.is_none_or(|last| at < last || at.since(last) >= self.every);
         let out = self.out.as_ref().filter(|out| due && (self.waits || !out.is_full()))?;
         let (reply, answer) = if self.waits {
@@ -82,7 +81,7 @@ impl Chooser {
         };
         let mut field = self.spares.as_ref().and_then(|spares| spares.try_recv().ok()).unwrap_or_default();
         self.preparer.prepare(image.size(), image.rgb(), scale, &mut field).ok()?;
-        let task = Task { frame: id, at, field, reply };
+        let task = Task { raw: raw.clone(), field, reply };
         let sent =
             if self.waits { out.send(task).is_ok() } else { !matches!(out.try_send(task), Err(TrySendError::Full(_))) };
         if !sent {
@@ -113,7 +112,7 @@ impl Measure {
     pub fn run(mut self) {
         loop {
             self.beat.tick();
-            let Task { frame, at, field, reply } = match self.input.recv_timeout(PATIENCE) {
+            let Task { raw, field, reply } = match self.input.recv_timeout(PATIENCE) {
                 Ok(task) => task,
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -121,11 +120,10 @@ impl Measure {
             let measured = self.measurer.measure(&field);
             // A full or closed channel only means that the memory is not needed again.
             let _unneeded = self.spares.try_send(field);
+            let frame = raw.id;
             let sent = match (measured, reply) {
                 (Ok(measured), Some(reply)) => reply.send(measured).is_ok(),
-                (Ok(measured), None) => {
-                    self.out.send(Tiding::Measured { frame, at, measured: Box::new(measured) }).is_ok()
-                }
+                (Ok(measured), None) => self.out.send(Tiding::Measured { raw, measured: Box::new(measured) }).is_ok(),
                 // Whoever waits goes on without: the reply is dropped here.
                 (Err(error), _) => self.out.send(Tiding::NotMeasured(error.to_string())).is_ok(),
             };

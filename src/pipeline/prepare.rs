@@ -166,7 +166,7 @@ impl Step {
             return Err(ended(End::Failed(error.to_string()), tolerated));
         }
         let chooser = self.chooser.as_mut();
-        let measured = chooser.and_then(|chooser| chooser.consider(raw.id, raw.at, &image, self.scale.as_ref()));
+        let measured = chooser.and_then(|chooser| chooser.consider(&raw, &image, self.scale.as_ref()));
         self.keep(image);
         let fingerprint = fingerprint(&raw);
         Ok(Prepared { raw, tensor, quality, view, fingerprint, measured, tolerated, lost_before, spent })

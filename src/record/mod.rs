@@ -12,6 +12,8 @@ use std::str::FromStr;
 use crate::append::{AppendError, AppendFile, Trouble, sync_folder};
 use crate::report::{Event, ExamEvent, Fault, FaultKind, Line};
 
+pub mod amend;
+pub mod amendments;
 pub mod chain;
 pub mod keyframes;
 mod reopen;
@@ -157,14 +159,15 @@ pub enum Durability {
 }
 
 impl Durability {
-    /// Results of fingers and steps of the exam are what cannot be had again; a field that begins decides nothing.
+    /// Results of fingers, own calls and steps of the exam are what cannot be had again; a field that begins decides nothing.
     pub fn of(event: &Event) -> Self {
         match event {
             Event::Finger(_) => Self::Synced,
             Event::Exam(ExamEvent::FieldBegan { .. }) => Self::Written,
-            Event::Exam(_) => Self::Synced,
+            Event::Exam(_) | Event::OwnCall(_) | Event::Preparation(_) => Self::Synced,
             Event::Field(_) => Self::FramesSynced,
-            Event::Source(_)
+            Event::Command(_)
+            | Event::Source(_)
             | Event::Quality(_)
             | Event::Finding(_)
             | Event::Measured(_)

@@ -7,7 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::sha256_of;
+use crate::digest::{sha256, sha256_of};
+use crate::record::amend::{AmendmentLine, Signed, signed};
+use crate::record::amendments::{self, AMENDMENTS, AMENDMENTS_TORN, AmendmentFault, Base};
 use crate::record::chain::{Link, check};
 use crate::record::walk::{Step, Walk, read_line};
 use crate::record::{EVENTS, ExamId, LineFault, MAX_LINE, REPORT, TORN, is_being_written, keyframes, open_plain};
@@ -22,6 +24,14 @@ pub struct Verified {
     /// The link of the last line: written down elsewhere, it vouches for the whole record.
     pub head: String,
     pub keyframes: usize,
+    /// What was added after the close.
+    pub amendments: u64,
+    /// The link of the last amendment: written down elsewhere, it vouches for the record and all amendments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amendments_head: Option<String>,
+    /// Absent where nobody has signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
     /// Pieces of lines that crashes cut off. They are kept, and part of no result.
     pub torn: Vec<String>,
     /// Files of which the record does not speak.
@@ -40,6 +50,29 @@ pub enum State {
     Closed(Ending),
 }
 
+impl State {
+    /// How such an exam comes to its end.
+    pub const fn what_to_do(self) -> &'static str {
+        match self {
+            Self::Open => "close it first, with `hairpin exam close`",
+            Self::Interrupted => "resume it with `hairpin exam resume`, then close it",
+            Self::ReportMissing => "start the service once: it writes the missing report",
+            Self::Closed(_) => "nothing is to be done",
+        }
+    }
+}
+
+/// A whole record, as far as those who read on need it.
+#[derive(Debug)]
+pub struct Record {
+    pub verified: Verified,
+    /// The report of the line that closes the exam.
+    pub closed: Option<Box<ExamReport>>,
+    pub amendments: Vec<AmendmentLine>,
+    /// Of `exam.json`, and the sha256 of that file; absent where there is none.
+    pub(super) report: Option<(Link, String)>,
+}
+
 /// The first thing that is wrong. A record that gives one of these holds no result to rely on.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
@@ -53,6 +86,10 @@ pub enum Broken {
     Report { lines: u64 },
     #[error("{file} was changed: its name is not its digest any more")]
     TornPiece { file: String },
+    #[error("line {number} of {AMENDMENTS} is wrong: {fault}")]
+    Amendment { number: u64, fault: AmendmentFault },
+    #[error("{AMENDMENTS} amends a {REPORT} that is missing")]
+    AmendedWithoutReport,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +106,30 @@ pub enum FileFault {
 
 /// Checks the whole folder and names the first thing that is wrong.
 pub fn verify(folder: &Path) -> Result<Verified, Broken> {
+    read(folder, |_| {}).map(|record| record.verified)
+}
+
+/// The same, handing on each line as it is found to be whole. What was handed on counts only if all is.
+pub fn read(folder: &Path, each: impl FnMut(Line)) -> Result<Record, Broken> {
+    let mut record = recorded(folder, each)?;
+    let Some((link, exam_sha256)) = &record.report else {
+        return if amendments::any(folder) { Err(Broken::AmendedWithoutReport) } else { Ok(record) };
+    };
+    let Some(found) = amendments::read_file(folder, &Base { exam: &record.verified.exam, link, exam_sha256 })? else {
+        return Ok(record);
+    };
+    if let Some(fault) = found.fault {
+        return Err(Broken::Amendment { number: found.lines.len() as u64 + 1, fault });
+    }
+    record.verified.amendments = found.lines.len() as u64;
+    record.verified.amendments_head = (!found.lines.is_empty()).then(|| found.link.as_str().to_owned());
+    record.verified.signed = signed(&found.lines);
+    record.amendments = found.lines;
+    Ok(record)
+}
+
+/// All but the amendments.
+pub(super) fn recorded(folder: &Path, mut each: impl FnMut(Line)) -> Result<Record, Broken> {
     let path = folder.join(EVENTS);
     let events = open_plain(&path).map_err(unreadable(&path))?;
     let writing = is_being_written(&events).map_err(unreadable(&path))?;
@@ -80,9 +141,10 @@ pub fn verify(folder: &Path) -> Result<Verified, Broken> {
         match walk.step().map_err(unreadable(&path))? {
             Step::Line(line) => {
                 named.take(walk.lines, &line)?;
-                if let Event::Exam(ExamEvent::Closed { report }) = line.event {
-                    closed = Some(report);
+                if let Event::Exam(ExamEvent::Closed { report }) = &line.event {
+                    closed = Some(report.clone());
                 }
+                each(*line);
             }
             // The writer may be in the middle of it.
             Step::Bad(LineFault::Torn) if writing && walk.lines > 0 => break,
@@ -92,10 +154,21 @@ pub fn verify(folder: &Path) -> Result<Verified, Broken> {
         }
     }
     named.check(folder)?;
-    let state = check_report(folder, &walk.link, walk.lines, closed.as_deref(), writing)?;
+    let (state, report) = check_report(folder, &walk.link, walk.lines, closed.as_deref(), writing)?;
     let Listed { torn, unknown } = list(folder, &named)?;
-    let head = walk.link.as_str().to_owned();
-    Ok(Verified { exam: exam.to_string(), state, lines: walk.lines, head, keyframes: named.0.len(), torn, unknown })
+    let verified = Verified {
+        exam: exam.to_string(),
+        state,
+        lines: walk.lines,
+        head: walk.link.as_str().to_owned(),
+        keyframes: named.0.len(),
+        amendments: 0,
+        amendments_head: None,
+        signed: None,
+        torn,
+        unknown,
+    };
+    Ok(Record { verified, closed, amendments: Vec::new(), report })
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Broken {
@@ -137,6 +210,9 @@ impl Named {
                 report.fingers.iter().try_for_each(|finger| self.all(number, &finger.evidence))
             }
             Event::Exam(_)
+            | Event::OwnCall(_)
+            | Event::Preparation(_)
+            | Event::Command(_)
             | Event::Source(_)
             | Event::Quality(_)
             | Event::Finding(_)
@@ -196,7 +272,7 @@ fn check_report(
     lines: u64,
     closed: Option<&ExamReport>,
     writing: bool,
-) -> Result<State, Broken> {
+) -> Result<(State, Option<(Link, String)>), Broken> {
     #[derive(Deserialize)]
     struct Closing {
         #[serde(flatten)]
@@ -209,19 +285,20 @@ fn check_report(
     match open_plain(&path).and_then(|file| file.take(10 * MAX_LINE as u64).read_to_end(&mut bytes)) {
         Ok(_) => {}
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Ok(match (writing, closed) {
+            let state = match (writing, closed) {
                 (true, _) => State::Open,
                 (false, Some(_)) => State::ReportMissing,
                 (false, None) => State::Interrupted,
-            });
+            };
+            return Ok((state, None));
         }
         Err(e) => return Err(unreadable(&path)(e)),
     }
-    let sealed = bytes.strip_suffix(b"\n").filter(|sealed| check(head, sealed).is_some());
-    let told = sealed.and_then(|sealed| serde_json::from_slice::<Closing>(sealed).ok());
+    let sealed = bytes.strip_suffix(b"\n").and_then(|sealed| Some((sealed, check(head, sealed)?)));
+    let told = sealed.and_then(|(sealed, link)| Some((serde_json::from_slice::<Closing>(sealed).ok()?, link)));
     match (told, closed) {
-        (Some(told), Some(closed)) if told.events_sha256 == head.as_str() && told.report == *closed => {
-            Ok(State::Closed(closed.ending))
+        (Some((told, link)), Some(closed)) if told.events_sha256 == head.as_str() && told.report == *closed => {
+            Ok((State::Closed(closed.ending), Some((link, sha256(&bytes)))))
         }
         _ => Err(Broken::Report { lines }),
     }
@@ -235,7 +312,7 @@ struct Listed {
 fn list(folder: &Path, named: &Named) -> Result<Listed, Broken> {
     let mut listed = Listed { torn: Vec::new(), unknown: Vec::new() };
     for name in names(folder)? {
-        match name.strip_prefix(TORN) {
+        match name.strip_prefix(TORN).or_else(|| name.strip_prefix(AMENDMENTS_TORN)) {
             Some(sha256) => {
                 let path = folder.join(&name);
                 if digest(&path).map_err(unreadable(&path))? != sha256 {
@@ -243,7 +320,7 @@ fn list(folder: &Path, named: &Named) -> Result<Listed, Broken> {
                 }
                 listed.torn.push(name);
             }
-            None if [EVENTS, REPORT, keyframes::FOLDER].contains(&name.as_str()) => {}
+            None if [EVENTS, REPORT, AMENDMENTS, keyframes::FOLDER].contains(&name.as_str()) => {}
             None => listed.unknown.push(name),
         }
     }

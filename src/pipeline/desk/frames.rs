@@ -5,7 +5,7 @@ use super::run::OpenField;
 use crate::aggregate::field::{About, Sample, close};
 use crate::exam::timeline::{Place, Sight};
 use crate::finger::Finger;
-use crate::frame::FrameId;
+use crate::frame::{FrameId, RawFrame};
 use crate::measured::{FrameMeasured, Measured};
 use crate::outcome::{Quality, RejectReason};
 use crate::pipeline::ended::{End, Ended, Scored};
@@ -66,7 +66,7 @@ impl Desk {
     pub(super) fn end_field(&mut self, at: Stamp) {
         let Some(mut field) = self.run.as_mut().and_then(|run| run.field.take()) else { return };
         let evidence =
-            field.take_best().iter().map(|raw| self.publisher.keep(field.finger, field.number, raw)).collect();
+            field.take_best(self.settings.keyframes).iter().map(|raw| self.publisher.keep(field.finger, field.number, raw)).collect();
         let about = About {
             finger: field.finger,
             number: field.number,
@@ -103,15 +103,17 @@ impl Desk {
         };
         self.publish(at, Event::Finding(finding));
         if let Some(measured) = scored.measured {
-            self.measured(id, at, *measured);
+            self.measured(&scored.raw, *measured);
         }
     }
 
     /// Tells the loops of a frame, and pools them if its field is still being recorded.
-    pub(super) fn measured(&mut self, frame: FrameId, at: Stamp, measured: Measured) {
+    pub(super) fn measured(&mut self, raw: &RawFrame, measured: Measured) {
+        let (frame, at) = (raw.id, raw.at);
         let field = self.run.as_mut().and_then(|run| run.field.as_mut()).filter(|field| field.from <= at);
         let place = field.map(|field| {
             field.loops.add(measured.clone());
+            field.consider_measured(&measured, raw);
             (field.finger, field.number)
         });
         let told = FrameMeasured { frame, finger: place.map(|p| p.0), field: place.map(|p| p.1), measured };

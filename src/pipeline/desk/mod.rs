@@ -183,7 +183,7 @@ impl Desk {
     fn take(&mut self, tiding: Tiding) {
         match tiding {
             Tiding::Frame(ended) => self.frame(ended),
-            Tiding::Measured { frame, at, measured } => self.measured(frame, at, *measured),
+            Tiding::Measured { raw, measured } => self.measured(&raw, *measured),
             Tiding::NotMeasured(message) => self.failed(message),
             Tiding::Opened(words) => {
                 self.source_state = SourceState::Streaming;

@@ -7,6 +7,7 @@ use crate::aggregate::{Reader, Rules, exam, field, finger};
 use crate::exam::journal::Recovered;
 use crate::finger::Finger;
 use crate::frame::RawFrame;
+use crate::measured::Measured;
 use crate::outcome::Tally;
 use crate::report::{Ending, ExamReport, FieldResult, FingerResult, NOTICE, Pooled, Provenance, SCHEMA};
 use crate::time::Stamp;
@@ -34,6 +35,8 @@ pub struct OpenField {
     pub loops: LoopPool,
     /// The best frames so far, best first.
     best: Vec<(f32, RawFrame)>,
+    /// The measured frame that shows most of the row, in mm.
+    measured: Option<(f32, RawFrame)>,
 }
 
 impl OpenField {
@@ -47,6 +50,7 @@ impl OpenField {
             pool: field::Pool::default(),
             loops: LoopPool::default(),
             best: Vec::new(),
+            measured: None,
         }
     }
 
@@ -59,8 +63,25 @@ impl OpenField {
         }
     }
 
-    pub fn take_best(&mut self) -> Vec<RawFrame> {
-        std::mem::take(&mut self.best).into_iter().map(|(_, raw)| raw).collect()
+    /// Keeps a measured frame if more of the row is in view than in those before: that its loops can be shown on it.
+    pub fn consider_measured(&mut self, measured: &Measured, raw: &RawFrame) {
+        let Some(row_mm) = measured.row_mm else { return };
+        if self.measured.as_ref().is_none_or(|(most, _)| row_mm > *most) {
+            self.measured = Some((row_mm, raw.clone()));
+        }
+    }
+
+    /// The best frames, `most` of them. Where any was measured one of them is, in the last place if it is not among
+    /// the best anyway.
+    pub fn take_best(&mut self, most: usize) -> Vec<RawFrame> {
+        let mut best: Vec<RawFrame> = std::mem::take(&mut self.best).into_iter().map(|(_, raw)| raw).collect();
+        if let Some((_, raw)) = self.measured.take()
+            && !best.iter().any(|kept| kept.id == raw.id)
+        {
+            best.truncate(most.saturating_sub(1));
+            best.push(raw);
+        }
+        best
     }
 
     pub fn pooled(&self, rules: &Rules, terms: &Reader) -> Option<Pooled> {

@@ -1,0 +1,260 @@
+//! The page's parts on sheets of A4: the result and its signature first, then the pictures, then what it was made with.
+
+use super::layout::{Area, INK, Item, LEFT, MEASURE, QUIET, STRONG, Sheets, Style, WARN};
+use crate::export::overlay::{Colour, Label, Stroke, colour, outline};
+use crate::export::page::{Card, Fact, Page, Section, Shot, Signature, Summary, Table};
+use crate::export::words::Word;
+
+const TEXT: Style = Style::plain(7.9);
+const SMALL: Style = Style::plain(6.5).in_colour(QUIET);
+const CELL: Style = Style::plain(6.9);
+const TINT: Colour = [0xF3, 0xF6, 0xF9];
+const WARN_TINT: Colour = [0xFF, 0xF4, 0xE8];
+const RULE: Colour = [0xC9, 0xD0, 0xD8];
+const GUTTER: f32 = 10.0;
+/// Of the kept frames.
+const SHOT: f32 = 152.0;
+
+/// Shares of the table's width, in the order of its columns.
+const COLUMNS: [f32; 11] = [0.115, 0.19, 0.105, 0.075, 0.085, 0.105, 0.07, 0.065, 0.055, 0.075, 0.06];
+
+pub(super) fn compose(sheets: &mut Sheets<'_>, page: &Page) {
+    top(sheets, page);
+    facts(sheets, &page.head, TEXT, 2);
+    summary(sheets, &page.summary);
+    table(sheets, &page.table);
+    remarks(sheets, &page.remarks);
+    signature(sheets, &page.signature);
+    sheets.new_sheet();
+    heading(sheets, &page.pictures);
+    legend(sheets, page);
+    for (row, cards) in page.cards.chunks(2).enumerate() {
+        let heights = cards.iter().map(|one| card_height(sheets, one));
+        let height = heights.fold(0.0, f32::max);
+        sheets.room(height);
+        for (column, one) in cards.iter().enumerate() {
+            card(sheets, one, row * 2 + column, column as f32, height);
+        }
+        sheets.y += height + 5.0;
+    }
+    heading(sheets, &page.made_with_heading);
+    facts(sheets, &page.made_with, Style::plain(5.9), 1);
+}
+
+fn heading(sheets: &mut Sheets<'_>, text: &str) {
+    let style = Style::plain(8.8).bold().in_colour(STRONG);
+    sheets.gap(4.5);
+    // A heading does not stand alone at the end of a sheet.
+    sheets.room(style.leading() * 3.0);
+    sheets.words([LEFT, sheets.y], style, text);
+    sheets.y += style.leading();
+    sheets.rule([LEFT, sheets.y], [LEFT + MEASURE, sheets.y], STRONG, 0.8);
+    sheets.y += 3.0;
+}
+
+fn top(sheets: &mut Sheets<'_>, page: &Page) {
+    let (right, top) = (LEFT + MEASURE, sheets.y);
+    sheets.words([LEFT, top], Style::plain(16.0).bold().in_colour(STRONG), &page.title);
+    sheets.words([LEFT, top + 20.0], TEXT.in_colour(QUIET), &page.subtitle);
+    sheets.words_to([right, top], SMALL, page.lang.say(Word::Subject));
+    sheets.words_to([right, top + 10.0], Style::plain(15.0).bold(), &page.subject);
+    sheets.y = top + 33.0;
+    sheets.rule([LEFT, sheets.y], [right, sheets.y], STRONG, 2.0);
+    sheets.y += 5.0;
+    banner(sheets, &page.notice);
+    page.alerts.iter().for_each(|alert| banner(sheets, alert));
+    sheets.gap(2.0);
+}
+
+/// What must not be overlooked.
+fn banner(sheets: &mut Sheets<'_>, text: &str) {
+    let style = TEXT.bold().in_colour(WARN);
+    let height = sheets.height(text, style, MEASURE - 16.0) + 4.0;
+    sheets.room(height);
+    sheets.put(Item::Fill { area: [LEFT, sheets.y, MEASURE, height], colour: WARN_TINT });
+    sheets.put(Item::Fill { area: [LEFT, sheets.y, 3.0, height], colour: WARN });
+    sheets.block([LEFT + 9.0, sheets.y + 2.0], MEASURE - 16.0, style, text);
+    sheets.y += height + 2.5;
+}
+
+/// Names and values in `columns` columns of pairs.
+fn facts(sheets: &mut Sheets<'_>, facts: &[Fact], style: Style, columns: usize) {
+    let width = (MEASURE - GUTTER * (columns as f32 - 1.0)) / columns as f32;
+    let name = facts.iter().map(|fact| sheets.faces.width(&fact.label, false) * style.size).fold(0.0, f32::max) + 8.0;
+    for pair in facts.chunks(columns) {
+        let height =
+            pair.iter().map(|fact| sheets.height(&fact.value, style, width - name)).fold(style.leading(), f32::max);
+        sheets.room(height);
+        for (i, fact) in pair.iter().enumerate() {
+            let x = LEFT + i as f32 * (width + GUTTER);
+            sheets.words([x, sheets.y], style.in_colour(QUIET), &fact.label);
+            sheets.block([x + name, sheets.y], width - name, style, &fact.value);
+        }
+        sheets.y += height + 0.8;
+    }
+}
+
+fn bullet(sheets: &mut Sheets<'_>, x: f32, width: f32, style: Style, text: &str) {
+    sheets.room(style.leading());
+    let dot = sheets.y + style.size * 0.55;
+    sheets.put(Item::Fill { area: [x, dot, 2.0, 2.0], colour: style.colour });
+    sheets.paragraph(x + 7.0, width - 7.0, style, text);
+}
+
+fn summary(sheets: &mut Sheets<'_>, summary: &Summary) {
+    heading(sheets, &summary.heading);
+    let style = Style::plain(10.6).bold();
+    let height = sheets.height(&summary.counts, style, MEASURE - 12.0) + 5.0;
+    sheets.put(Item::Fill { area: [LEFT, sheets.y, MEASURE, height], colour: TINT });
+    sheets.block([LEFT + 6.0, sheets.y + 2.5], MEASURE - 12.0, style, &summary.counts);
+    sheets.y += height + 2.0;
+    summary.lines.iter().for_each(|line| bullet(sheets, LEFT + 4.0, MEASURE - 4.0, TEXT, line));
+    if !summary.recorded.is_empty() {
+        sheets.gap(1.0);
+        sheets.paragraph(LEFT + 4.0, MEASURE - 4.0, Style::plain(5.9).in_colour(QUIET), &summary.recorded.join(" · "));
+    }
+}
+
+fn table(sheets: &mut Sheets<'_>, table: &Table) {
+    heading(sheets, &table.heading);
+    let head = CELL.in_colour(QUIET);
+    row(sheets, &table.columns, |_| head, INK);
+    for cells in &table.rows {
+        row(sheets, cells, |column| if column < 2 { CELL.bold() } else { CELL }, RULE);
+    }
+    sheets.gap(1.5);
+    sheets.paragraph(LEFT, MEASURE, SMALL, &table.explained);
+}
+
+fn row(sheets: &mut Sheets<'_>, cells: &[String], style: impl Fn(usize) -> Style, rule: Colour) {
+    let widths = COLUMNS.map(|share| share * MEASURE - 5.0);
+    let height = cells
+        .iter()
+        .zip(widths)
+        .enumerate()
+        .map(|(i, (cell, width))| sheets.height(cell, style(i), width))
+        .fold(0.0, f32::max);
+    sheets.room(height + 4.0);
+    let mut x = LEFT;
+    for (i, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        sheets.block([x, sheets.y + 1.5], width, style(i), cell);
+        x += width + 5.0;
+    }
+    sheets.y += height + 3.0;
+    sheets.rule([LEFT, sheets.y], [LEFT + MEASURE, sheets.y], rule, 0.5);
+}
+
+fn remarks(sheets: &mut Sheets<'_>, sections: &[Section]) {
+    for section in sections {
+        heading(sheets, &section.heading);
+        section.lines.iter().for_each(|line| bullet(sheets, LEFT + 4.0, MEASURE - 4.0, TEXT, line));
+    }
+}
+
+fn signature(sheets: &mut Sheets<'_>, signature: &Signature) {
+    sheets.room(62.0);
+    heading(sheets, &signature.heading);
+    for line in &signature.lines {
+        sheets.paragraph(LEFT, MEASURE, TEXT, line);
+    }
+    if let Some(place) = &signature.place {
+        sheets.gap(24.0);
+        sheets.rule([LEFT, sheets.y], [LEFT + 280.0, sheets.y], INK, 0.6);
+        sheets.gap(2.0);
+        sheets.paragraph(LEFT, MEASURE, SMALL, place);
+    }
+}
+
+fn legend(sheets: &mut Sheets<'_>, page: &Page) {
+    let style = Style::plain(6.5);
+    let mut x = LEFT;
+    for mark in &page.legend {
+        let width = sheets.faces.width(&mark.words, false) * style.size + 24.0;
+        if x + width > LEFT + MEASURE {
+            (x, sheets.y) = (LEFT, sheets.y + 11.0);
+        }
+        sheets.put(Item::Fill { area: [x, sheets.y, 9.0, 9.0], colour: [0x33, 0x33, 0x33] });
+        let points = outline(mark.class, [x + 4.5, sheets.y + 4.5], 2.6);
+        let colour = colour(mark.class);
+        sheets.put(Item::Line(Stroke { points, closed: true, colour, width: 0.9, dashed: false }));
+        sheets.words([x + 12.0, sheets.y + 0.8], style, &mark.words);
+        x += width;
+    }
+    sheets.y += 11.0;
+    sheets.paragraph(LEFT, MEASURE, style, &page.legend_more);
+    sheets.gap(2.0);
+}
+
+fn card_width() -> f32 {
+    (MEASURE - GUTTER) / 2.0
+}
+
+fn shot_height(shot: &Shot) -> f32 {
+    SHOT * shot.picture.size.height as f32 / shot.picture.size.width as f32
+}
+
+const HEAD: Style = Style::plain(8.2);
+const NOTE: Style = Style::plain(6.2);
+
+/// Of a card with its frame.
+fn card_height(sheets: &Sheets<'_>, card: &Card) -> f32 {
+    let width = card_width() - 8.0;
+    let head = HEAD.leading() + sheets.height(&card.call, NOTE.bold(), width) + sheets.height(&card.reader, NOTE, width);
+    let shots: f32 = card
+        .shots
+        .iter()
+        .map(|shot| shot_height(shot) + sheets.height(&shot.caption, Style::plain(5.6), SHOT) + 3.0)
+        .sum();
+    let unseen = card.unseen.as_ref().map_or(0.0, |unseen| sheets.height(unseen, NOTE, SHOT));
+    let fields: f32 =
+        card.fields.iter().map(|line| sheets.height(line, NOTE, width - SHOT - 6.0) + 2.0).sum();
+    head + f32::max(shots + unseen, fields) + 10.0
+}
+
+fn card(sheets: &mut Sheets<'_>, card: &Card, number: usize, column: f32, height: f32) {
+    let (x, top, width) = (LEFT + column * (card_width() + GUTTER), sheets.y, card_width());
+    let frame = [[x, top], [x + width, top], [x + width, top + height], [x, top + height]];
+    let frame = Stroke { points: frame.to_vec(), closed: true, colour: RULE, width: 0.6, dashed: false };
+    sheets.put(Item::Line(frame));
+    let (x, mut y, width) = (x + 4.0, top + 3.0, width - 8.0);
+    sheets.words([x, y], HEAD.bold(), &card.finger);
+    y += HEAD.leading();
+    y += sheets.block([x, y], width, NOTE.bold(), &card.call);
+    y += sheets.block([x, y], width, NOTE.in_colour(QUIET), &card.reader) + 2.0;
+    let mut fields = y;
+    for (i, shot) in card.shots.iter().enumerate() {
+        y += picture(sheets, shot, (number, i), [x, y]);
+    }
+    if let Some(unseen) = &card.unseen {
+        sheets.block([x, y], SHOT, NOTE.in_colour(QUIET), unseen);
+    }
+    for line in &card.fields {
+        fields += sheets.block([x + SHOT + 6.0, fields], width - SHOT - 6.0, NOTE, line) + 2.0;
+    }
+}
+
+/// A kept frame with what is drawn over it; gives the height that it takes.
+fn picture(sheets: &mut Sheets<'_>, shot: &Shot, (card, number): (usize, usize), [x, y]: [f32; 2]) -> f32 {
+    let height = shot_height(shot);
+    let area: Area = [x, y, SHOT, height];
+    sheets.put(Item::Picture { card, shot: number, area });
+    sheets.put(Item::Clip(area));
+    let scale = SHOT / shot.picture.size.width as f32;
+    let place = |[px, py]: [f32; 2]| [x + px * scale, y + py * scale];
+    for stroke in &shot.overlay.strokes {
+        let points = stroke.points.iter().copied().map(place).collect();
+        sheets.put(Item::Line(Stroke { points, width: stroke.width * scale, ..stroke.clone() }));
+    }
+    for Label { at, ends_there, size, colour, text } in &shot.overlay.labels {
+        let style = Style::plain(size * scale).bold().in_colour(*colour);
+        let [left, base] = place(*at);
+        let width = sheets.faces.width(text, true) * style.size;
+        let left = if *ends_there { left - width } else { left };
+        // A dark ground in place of the dark edge that a browser draws.
+        let ground = [left - 0.6, base - style.size * 0.8, width + 1.2, style.size];
+        sheets.put(Item::Fill { area: ground, colour: [0x11, 0x11, 0x11] });
+        sheets.put(Item::Words { at: [left, base], style, text: text.clone() });
+    }
+    sheets.put(Item::Unclip);
+    height + sheets.block([x, y + height + 1.0], SHOT, Style::plain(5.6).in_colour(QUIET), &shot.caption) + 3.0
+}

@@ -1,0 +1,11 @@
+//! The report of an exam, from its record to the page: what it says, what it shows, what it refuses, and that no record
+//! is touched by it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/hairpin.rs"]
+mod support;
+
+mod amend;
+mod drawn;
+mod exam;
+mod page;
