@@ -28,6 +28,7 @@ pub mod outcome;
 pub mod pipeline;
 pub mod preprocess;
 pub mod quality;
+pub mod reader;
 pub mod record;
 pub mod report;
 pub mod scale;

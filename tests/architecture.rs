@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::Visit;
 
-const VOCABULARY: [&str; 9] =
-    ["time", "frame", "finger", "scale", "command", "outcome", "fast_track", "measured", "report"];
+const VOCABULARY: [&str; 10] =
+    ["time", "frame", "finger", "scale", "reader", "command", "outcome", "fast_track", "measured", "report"];
 
 /// What each module may import of this crate. `report` is listed where results leave in its words.
 fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
@@ -19,11 +19,12 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("frame", vec!["time"]),
         ("finger", vec![]),
         ("scale", vec![]),
-        ("command", vec!["finger", "time"]),
+        ("reader", vec!["finger"]),
+        ("command", vec!["finger", "reader", "time"]),
         ("outcome", vec![]),
         ("fast_track", vec![]),
         ("measured", vec!["fast_track", "finger", "frame"]),
-        ("report", vec!["fast_track", "finger", "frame", "measured", "outcome", "scale"]),
+        ("report", vec!["fast_track", "finger", "frame", "measured", "outcome", "reader", "scale"]),
         ("append", vec!["digest"]),
         ("digest", vec![]),
         ("synth", with(&[])),
@@ -39,7 +40,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("aggregate", vec!["bundle", "fast_track", "finger", "frame", "measured", "outcome", "report", "time"]),
         ("exam", with(&[])),
         ("record", with(&["append", "digest", "exam"])),
-        ("emit", with(&["append", "exam"])),
+        ("emit", with(&["append", "digest", "exam"])),
         ("client", with(&["emit"])),
         ("view", with(&[])),
         (
@@ -61,7 +62,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Foreign crates with one home (or a few, each named). A crate that is not here may be used anywhere.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("ort", &["infer/onnx.rs", "infer/providers.rs"]),
     ("turbojpeg", &["decode/", "synth/camera.rs"]),
     ("image", &["decode/still.rs", "bundle/golden.rs", "cli/overlay.rs", "synth/label.rs"]),
@@ -71,6 +72,7 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("toml", &["config/", "bundle/", "capture/sidecar.rs"]),
     ("axum", &["emit/"]),
     ("tokio", &["emit/", "daemon/"]),
+    ("tokio_rustls", &["emit/tls.rs"]),
     ("clap", &["cli/", "main.rs"]),
     ("libc", &["daemon/memory.rs", "main.rs"]),
     ("clap_complete", &["cli/"]),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::finger::Finger;
+use crate::reader::{OwnCallEvent, PreparationEvent};
 use crate::report::{Event, ExamEvent, ExamReport, FieldResult, FingerResult, Line, Provenance};
 
 /// Plain facts of an exam that did not reach its end. Nothing here is inferred.
@@ -21,6 +22,10 @@ pub struct Recovered {
     /// All results, in the order in which they were written.
     pub fields: Vec<FieldResult>,
     pub skipped: BTreeMap<Finger, String>,
+    /// The newest of each finger.
+    pub own_calls: BTreeMap<Finger, OwnCallEvent>,
+    /// The newest.
+    pub preparation: Option<PreparationEvent>,
     /// Begun and without a result.
     pub recording: Option<Finger>,
     /// The newest field of that finger, begun and without a result.
@@ -53,6 +58,8 @@ impl Recovered {
             fingers: Vec::new(),
             fields: Vec::new(),
             skipped: BTreeMap::new(),
+            own_calls: BTreeMap::new(),
+            preparation: None,
             recording: None,
             field: None,
             undecided: Vec::new(),
@@ -75,7 +82,12 @@ impl Recovered {
             Event::Finding(finding) if finding.finger.is_some() => self.unpooled += 1,
             Event::Field(field) => self.take_field(field),
             Event::Finger(finger) => self.take_finger(finger),
+            Event::OwnCall(call) => {
+                self.own_calls.insert(call.finger, call);
+            }
+            Event::Preparation(preparation) => self.preparation = Some(preparation),
             Event::Finding(_)
+            | Event::Command(_)
             | Event::Source(_)
             | Event::Quality(_)
             | Event::Measured(_)

@@ -157,14 +157,15 @@ pub enum Durability {
 }
 
 impl Durability {
-    /// Results of fingers and steps of the exam are what cannot be had again; a field that begins decides nothing.
+    /// Results of fingers, own calls and steps of the exam are what cannot be had again; a field that begins decides nothing.
     pub fn of(event: &Event) -> Self {
         match event {
             Event::Finger(_) => Self::Synced,
             Event::Exam(ExamEvent::FieldBegan { .. }) => Self::Written,
-            Event::Exam(_) => Self::Synced,
+            Event::Exam(_) | Event::OwnCall(_) | Event::Preparation(_) => Self::Synced,
             Event::Field(_) => Self::FramesSynced,
-            Event::Source(_)
+            Event::Command(_)
+            | Event::Source(_)
             | Event::Quality(_)
             | Event::Finding(_)
             | Event::Measured(_)
@@ -201,6 +202,10 @@ impl Records {
         drop(AppendFile::open_or_create(&probe)?);
         fs::remove_file(&probe).map_err(|e| AppendError::new("remove", &probe, e))?;
         Ok(Self { root: root.to_owned() })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     pub fn folder(&self, exam: &ExamId) -> PathBuf {

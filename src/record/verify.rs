@@ -137,6 +137,9 @@ impl Named {
                 report.fingers.iter().try_for_each(|finger| self.all(number, &finger.evidence))
             }
             Event::Exam(_)
+            | Event::OwnCall(_)
+            | Event::Preparation(_)
+            | Event::Command(_)
             | Event::Source(_)
             | Event::Quality(_)
             | Event::Finding(_)

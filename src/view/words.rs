@@ -109,6 +109,12 @@ fn event(event: &Event) -> String {
         Event::Field(field) => format!("{} field {}: {}{}", field.finger, field.number, verdict(field), rule(field)),
         Event::Finger(result) => format!("{}: {}", result.finger, decision(&result.decision)),
         Event::Exam(step) => exam(step),
+        Event::OwnCall(own) => format!("{}: called {} by {}", own.finger, own.call.name(), own.by),
+        Event::Preparation(told) => format!("preparation told by {}", told.by),
+        Event::Command(given) => match &given.refused {
+            None => format!("{} commanded by {}", given.command, given.by),
+            Some(why) => format!("{} of {} refused: {why}", given.command, given.by),
+        },
         Event::Fault(now) if now.cleared => format!("over: {}", now.message),
         Event::Fault(now) => format!("FAULT: {}", fault(now)),
         Event::Missed { lines } => format!("{lines} lines missed: this reader was too slow"),
