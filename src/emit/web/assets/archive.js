@@ -1,7 +1,7 @@
 // Earlier exams: the list, one of them with its kept frames and its lines, and one finger across a subject's visits.
 
 import { by, el } from "./dom.js";
-import { t, date, fingerName, label } from "./words.js";
+import { t, date, fingerName, label, who } from "./words.js";
 import { PROTOCOL } from "./hands.js";
 import { callWords, intervalWords, summary } from "./reading.js";
 
@@ -76,7 +76,7 @@ export class Archive {
     const fields = told.fields.filter((field) => field.finger === finger);
     return el("div", {},
       result ? el("p", { class: "verdict" }, callWords(result)) : el("p", {}, t("state.empty")),
-      own ? el("p", {}, t("own.was", { call: label(own.call), by: own.by }), own.comment ? ` “${own.comment}”` : "") : el("p", { class: "sub" }, t("own.none")),
+      own ? el("p", {}, t("own.was", { call: label(own.call), by: who(own.by) }), own.comment ? ` “${own.comment}”` : "") : el("p", { class: "sub" }, t("own.none")),
       fields.map((field) => el("p", { class: "sub" }, `${t("reading.field", { number: field.number })}: ${t("reading.density")} ${intervalWords(field.measured?.density_per_mm)}, ${t("reading.giants")} ${field.measured?.giants ?? t("reading.not_known")}`)),
       this.shots(name, result?.evidence ?? fields.flatMap((field) => field.evidence), finger));
   }

@@ -20,7 +20,7 @@ export function standing(finger, state, hidden) {
   const result = (state.fingers ?? []).findLast((one) => one.finger === finger);
   const fields = (state.fields ?? []).filter((field) => field.finger === finger);
   if (state.finger === finger) {
-    return { state: "recording", mark: "●", words: t("state.recording", { field: state.field ?? 1 }), fields };
+    return { state: "recording", mark: "•", words: t("state.recording", { field: state.field ?? 1 }), fields };
   }
   if (result && hidden) return { state: "hidden", mark: "✓", words: t("state.hidden"), fields };
   if (result?.decision.is === "called") {

@@ -113,8 +113,6 @@ function drawHeld() {
   const { held } = store;
   const veiled = held && hidden(held.line.finger ?? subjectFinger());
   const canvas = by("held");
-  const wide = store.wide && held && !veiled;
-  by("stage").classList.toggle("held-wide", Boolean(wide));
   if (!held) {
     canvas.hidden = true;
     return text(by("held-said"), t("held.none"));
@@ -178,7 +176,10 @@ function drawScale() {
   by("scale").hidden = !scale || !picture.drawn;
   if (by("scale").hidden) return;
   const { length_um, share } = scaleBar(scale.um_per_px, canvas.width);
-  by("scale-bar").style.width = `${share * canvas.getBoundingClientRect().width}px`;
+  const [seen, room] = [canvas.getBoundingClientRect(), by("stage").getBoundingClientRect()];
+  by("scale").style.left = `${seen.left - room.left + 14}px`;
+  by("scale").style.bottom = `${room.bottom - seen.bottom + 12}px`;
+  by("scale-bar").style.width = `${share * seen.width}px`;
   text(by("scale-text"), `${length_um} µm`);
 }
 
@@ -231,7 +232,7 @@ function drawOwn() {
   by("own").classList.toggle("wanted", wanted);
   refill(by("calls"), JSON.stringify([store.language, finger, own?.call, Boolean(seen), store.keys]), () => [["category_1", "1"], ["category_2", "2"], ["not_classifiable", "0"]].map(([call, key]) =>
     el("button", { type: "button", id: `call-${call}`, disabled: !seen, "aria-pressed": String(own?.call === call), on: { click: (event) => { event.currentTarget.blur(); conduct.call(finger, call); } } }, el("span", {}, t(`call.${call}`)), store.keys ? el("kbd", { "aria-hidden": "true" }, key) : null)));
-  const said = !finger ? t("own.no_finger") : own ? t("own.said", { finger: fingerName(finger), call: words.label(own.call), by: own.by }) : t(seen ? "own.ask" : "own.not_yet", { finger: fingerName(finger) });
+  const said = !finger ? t("own.no_finger") : own ? t("own.said", { finger: fingerName(finger), call: words.label(own.call), by: words.who(own.by) }) : t(seen ? "own.ask" : "own.not_yet", { finger: fingerName(finger) });
   refill(by("own-said"), said + store.language + (own?.comment ?? ""), () => [said, own?.comment ? ` “${own.comment}” ` : " ", own ? el("button", { type: "button", class: "plain", on: { click: () => conduct.comment(finger) } }, t("do.comment")) : null]);
 }
 
@@ -330,7 +331,7 @@ const acts = {
   "do.skip": () => stage() === "open" && conduct.skip(),
   "do.close": () => stage() === "open" && conduct.close(),
   "do.comment": () => stage() === "open" && conduct.comment(subjectFinger()),
-  "do.measured": () => { store.wide = !store.wide; by("held-card").classList.toggle("large", store.wide); drawHeld(); },
+  "do.measured": () => { store.wide = !store.wide; by("held-card").classList.toggle("large", store.wide); },
   "do.health": () => health.toggle(),
   "control.take": () => conduct.control(),
   "call.category_1": () => stage() === "open" && conduct.call(subjectFinger(), "category_1"),

@@ -39,6 +39,9 @@ export function date(stamp) {
   return new Date(stamp).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 }
 
+// A person at the page by name; where the page stood is on the record.
+export const who = (by) => by.split(", at the page from ")[0];
+
 export const fingerName = (finger) => t(`finger.${finger}`);
 
 export function label(word) {
