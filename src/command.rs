@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::finger::Finger;
+use crate::reader::{OwnCall, Preparation};
 use crate::time::Stamp;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +30,42 @@ pub enum Command {
     Resume {
         exam: String,
     },
+    /// The reader's own call of a finger: kept beside the machine's, never in its place.
+    Call {
+        finger: Finger,
+        call: OwnCall,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<String>,
+        /// The machine's call had not been shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blinded: Option<bool>,
+    },
+    /// How the subject was prepared.
+    Prepare {
+        preparation: Preparation,
+    },
+}
+
+impl Command {
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "open",
+            Self::Finger { .. } => "finger",
+            Self::Field => "field",
+            Self::Skip { .. } => "skip",
+            Self::Close => "close",
+            Self::Resume { .. } => "resume",
+            Self::Call { .. } => "call",
+            Self::Prepare { .. } => "prepare",
+        }
+    }
+
+    pub const fn finger(&self) -> Option<Finger> {
+        match self {
+            Self::Finger { finger } | Self::Skip { finger, .. } | Self::Call { finger, .. } => Some(*finger),
+            Self::Open { .. } | Self::Field | Self::Close | Self::Resume { .. } | Self::Prepare { .. } => None,
+        }
+    }
 }
 
 /// A command of a script, given at a moment of the source's own clock.

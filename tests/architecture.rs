@@ -41,7 +41,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("exam", with(&[])),
         ("record", with(&["append", "digest", "exam"])),
         ("export", with(&["decode", "digest", "exam", "record"])),
-        ("emit", with(&["append", "exam"])),
+        ("emit", with(&["append", "digest", "exam"])),
         ("client", with(&["emit"])),
         ("view", with(&[])),
         (
@@ -63,7 +63,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Foreign crates with one home (or a few, each named). A crate that is not here may be used anywhere.
-const HOMES: [(&str, &[&str]); 18] = [
+const HOMES: [(&str, &[&str]); 19] = [
     ("ort", &["infer/onnx.rs", "infer/providers.rs"]),
     ("turbojpeg", &["decode/", "synth/camera.rs"]),
     ("image", &["decode/still.rs", "bundle/golden.rs", "cli/overlay.rs", "export/picture.rs", "synth/label.rs"]),
@@ -75,6 +75,7 @@ const HOMES: [(&str, &[&str]); 18] = [
     ("toml", &["config/", "bundle/", "capture/sidecar.rs"]),
     ("axum", &["emit/"]),
     ("tokio", &["emit/", "daemon/"]),
+    ("tokio_rustls", &["emit/tls.rs"]),
     ("clap", &["cli/", "main.rs"]),
     ("libc", &["daemon/memory.rs", "main.rs"]),
     ("clap_complete", &["cli/"]),

@@ -153,6 +153,7 @@ pub fn run(
     });
     let Reading { step, classifier, .. } = reading;
     let running = pipeline::start(Parts {
+        live: None,
         source: Box::new(feed),
         reopen: None,
         step,

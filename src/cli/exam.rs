@@ -11,6 +11,7 @@ use crate::client::{self, Ask, ClientError, Control};
 use crate::command::{Command, Subject};
 use crate::emit::protocol::{Code, Reply};
 use crate::finger::Finger;
+use crate::reader::OwnCall;
 use crate::report::Snapshot;
 use crate::view::words;
 
@@ -49,6 +50,14 @@ enum Action {
         /// Why, such as "bandage"
         reason: String,
     },
+    /// Enter your own call of a finger, beside the machine's
+    Call {
+        finger: Finger,
+        /// category_1, category_2 or not_classifiable
+        call: OwnCall,
+        #[arg(long)]
+        comment: Option<String>,
+    },
     /// Close the exam
     Close,
     /// Go on with an exam that was interrupted
@@ -64,6 +73,9 @@ impl Action {
             Self::Finger { finger } => Ask::Do(Command::Finger { finger: *finger }),
             Self::Field => Ask::Do(Command::Field),
             Self::Skip { finger, reason } => Ask::Do(Command::Skip { finger: *finger, reason: reason.clone() }),
+            Self::Call { finger, call, comment } => {
+                Ask::Do(Command::Call { finger: *finger, call: *call, comment: comment.clone(), blinded: None })
+            }
             Self::Close => Ask::Do(Command::Close),
             Self::Resume { exam } => Ask::Do(Command::Resume { exam: exam.clone() }),
             Self::Status => Ask::Status,
@@ -117,6 +129,7 @@ fn summary(exam: Option<&str>, state: &Snapshot) -> String {
     }
     lines
         .extend(state.fingers.iter().map(|result| format!("{}: {}", result.finger, words::decision(&result.decision))));
+    lines.extend(state.own_calls.values().map(|own| format!("{}: your own call {}", own.finger, own.call.name())));
     lines.extend(state.skipped.iter().map(|(finger, reason)| format!("{finger}: skipped, {reason}")));
     lines.extend(state.faults.iter().filter(|f| !f.cleared).map(|f| format!("fault: {}: {}", f.message, f.action)));
     lines.join("\n") + "\n"
@@ -145,6 +158,10 @@ mod tests {
             ("finger R4", Ask::Do(Command::Finger { finger })),
             ("field", Ask::Do(Command::Field)),
             ("skip R4 bandage", Ask::Do(Command::Skip { finger, reason: "bandage".into() })),
+            (
+                "call R4 category_2",
+                Ask::Do(Command::Call { finger, call: OwnCall::Category2, comment: None, blinded: None }),
+            ),
             ("close", Ask::Do(Command::Close)),
             ("resume e-1", Ask::Do(Command::Resume { exam: "e-1".into() })),
             ("status --json", Ask::Status),

@@ -19,6 +19,7 @@ mod run;
 mod schema;
 mod synth;
 mod table;
+mod token;
 mod verify;
 mod watch;
 
@@ -73,6 +74,8 @@ enum Command {
     Sign(amend::SignArgs),
     /// Watch the running service live in the terminal.
     Watch(watch::Args),
+    /// Show the tokens of the page.
+    Token(token::Args),
     /// Draw pictures of nailfolds with known truth.
     Synth(synth::Args),
     /// Print the JSON Schema of everything Hairpin writes.
@@ -101,6 +104,7 @@ impl Cli {
             Command::Amend(args) => amend::run(args).map(done),
             Command::Sign(args) => amend::sign(args).map(done),
             Command::Watch(args) => watch::run(args).map_err(|e| Failure::new(Status::of(e.exit_code()), e)),
+            Command::Token(args) => token::run(args).map(done),
             Command::Synth(args) => synth::run(args).or_fail(Status::Io).map(done),
             Command::Schema(args) => schema::run(args).map(done),
             Command::Completions(args) => completions::run(args).map(done),

@@ -147,6 +147,7 @@ fn start(
     let Reading { step, classifier, .. } = reading;
     let (commands, faults, board, wanted) = (never(), never(), Board::default(), Wanted::always());
     let parts = Parts {
+        live: None,
         source,
         reopen: None,
         step,

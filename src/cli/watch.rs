@@ -186,6 +186,7 @@ mod tests {
             control: crossbeam_channel::bounded(1).0,
             faults: crossbeam_channel::bounded(1).0,
             gauges: std::sync::Arc::new(Default::default),
+            page: Default::default(),
         };
         let net = net::Net::start(&settings, &bus, wires).unwrap();
         (bus, net, path)

@@ -88,6 +88,13 @@ pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigErro
     for socket in [&mut emit.stream, &mut emit.control].into_iter().flatten() {
         socket.path = here.absolute(&socket.path);
     }
+    if let Some(page) = &mut emit.page {
+        page.token = page.token.take().map(|token| here.absolute(&token));
+        if let Some(tls) = &mut page.tls {
+            tls.certificate = here.absolute(&tls.certificate);
+            tls.key = here.absolute(&tls.key);
+        }
+    }
     let mut runtime = raw.runtime;
     runtime.library = here.absolute(&runtime.library);
     let measure = here.measure(raw.measure, &runtime)?;
@@ -241,6 +248,7 @@ impl Here<'_> {
             ("file.path", resolved.file.as_ref()),
             ("emit.stream.path", resolved.emit.stream.as_ref().map(|s| &s.path)),
             ("emit.control.path", resolved.emit.control.as_ref().map(|s| &s.path)),
+            ("emit.page.token", resolved.emit.page.as_ref().and_then(|page| page.token.as_ref())),
         ];
         let outputs = outputs.map(|(key, path)| (key, path.map(|path| plain(path))));
         for (i, (key, path)) in outputs.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! The service: starts everything in order, listens to signals, feeds the watchdog while the data moves, and takes
 //! everything down again in order.
 
+mod archive;
 pub mod assemble;
 mod camera;
 mod memory;
@@ -10,15 +11,19 @@ pub mod shutdown;
 pub mod signals;
 mod trigger;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 
+use self::archive::Exams;
 use self::assemble::Reading;
 use self::signals::{Signal, Signals};
 use self::trigger::Trigger;
 use crate::config::Resolved;
 use crate::emit::jsonl::JsonlFile;
+use crate::emit::live::Live;
+use crate::emit::web::{self, Archive};
 use crate::emit::{Bus, EmitError, Net, Present, RING, Wires};
 use crate::exam::Exam;
 use crate::failure::{Failure, OrFail, Status};
@@ -69,6 +74,12 @@ impl Service {
         let loops = assemble::loops(config.measure.as_ref())?;
         let provenance = assemble::provenance(Some(&config), &reading, loops.as_ref(), info.words.clone());
         let bus = Bus::new(RING, first_present(&reading));
+        let page = web::Wires {
+            live: Live::default(),
+            clock: info.clock.clone(),
+            archive: records.as_ref().map(|records| Arc::new(Exams::of(records)) as Arc<dyn Archive>),
+        };
+        let shown = config.emit.page.is_some().then(|| page.live.clone());
         let board = Board::default();
         let desk = Desk::new(desk::Settings {
             clock: info.clock.clone(),
@@ -108,6 +119,7 @@ impl Service {
             urgent: live.then(|| faults.clone()),
             wanted,
             board: board.clone(),
+            live: shown,
         })
         .or_fail(Status::Unavailable)?;
         let mut service = Self { running, net: None, bus, board, signals, config, handles };
@@ -124,6 +136,7 @@ impl Service {
             control: command_queue,
             faults,
             gauges: gauges(service.board.clone(), std::mem::take(&mut service.running.depths)),
+            page,
         };
         match Net::start(&service.config.emit, &service.bus, wires) {
             Ok(net) => service.net = Some(net),

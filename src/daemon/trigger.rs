@@ -69,9 +69,8 @@ impl Trigger {
     }
 
     fn give(&self, command: Command) {
-        let who = Who { uid: rustix::process::getuid().as_raw(), pid: None };
         let told = format!("{command:?}");
-        let (request, answer) = Request::new(command, who);
+        let (request, answer) = Request::new(command, Who::Trigger);
         match self.commands.try_send(request) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return tracing::warn!("trigger: too many commands are waiting"),

@@ -1,10 +1,11 @@
 //! The control socket: one request line in, exactly one answer line out, whatever the line was.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
@@ -36,13 +37,30 @@ impl Request {
     }
 }
 
-/// Who gave a command, as the kernel knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Who {
-    pub uid: u32,
-    /// Absent where the kernel does not tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<i32>,
+/// Who gave a command. Its words stand on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A process of this machine, as the kernel knows it.
+    Process {
+        uid: u32,
+        /// Absent where the kernel does not tell.
+        pid: Option<i32>,
+    },
+    /// The microscope's button, a pedal or a bound key.
+    Trigger,
+    /// Somebody at the page, by the name given there.
+    Operator { name: String, from: IpAddr },
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process { uid, pid: Some(pid) } => write!(f, "user {uid}, process {pid}"),
+            Self::Process { uid, pid: None } => write!(f, "user {uid}"),
+            Self::Trigger => f.write_str("the trigger"),
+            Self::Operator { name, from } => write!(f, "{name}, at the page from {from}"),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +93,7 @@ pub(super) async fn serve(door: UnixListener, porter: Porter, desk: Arc<Desk>) {
 
 async fn converse(mut conn: UnixStream, desk: Arc<Desk>) {
     let Ok(peer) = conn.peer_cred() else { return };
-    let who = Who { uid: peer.uid(), pid: peer.pid() };
+    let who = Who::Process { uid: peer.uid(), pid: peer.pid() };
     let (from, mut to) = conn.split();
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
@@ -87,7 +105,7 @@ async fn converse(mut conn: UnixStream, desk: Arc<Desk>) {
             () = stop.asked() => Heard::Nothing,
         };
         let reply = match heard {
-            Heard::Line => desk.attend(&line, who).await,
+            Heard::Line => desk.attend(&line, who.clone()).await,
             Heard::TooLong => desk.refuse(Code::TooLong, format!("a line has {LINE_MOST} bytes at most")),
             Heard::Unfinished => desk.refuse(Code::BadJson, "a request ends with a newline".into()),
             Heard::Nothing => return,
@@ -133,7 +151,7 @@ async fn hear<R: AsyncBufReadExt + Unpin>(from: &mut R, line: &mut Vec<u8>) -> H
 }
 
 impl Desk {
-    async fn attend(&self, line: &[u8], who: Who) -> Reply {
+    pub(super) async fn attend(&self, line: &[u8], who: Who) -> Reply {
         let (id, result) = match understand(line) {
             Err((id, refusal)) => (id, Err(refusal)),
             Ok(Ask { id, what: What::Status }) => (id, Ok(())),

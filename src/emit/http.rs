@@ -1,35 +1,27 @@
-//! Health and metrics over HTTP, on loopback, for programs on this machine: one small request a connection.
+//! The HTTP server: health and metrics for programs, the page for people. One small request a connection, but for the
+//! page's socket.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
-use super::door::{Attendance, Porter};
+use super::bounded::{Limited, Peer};
+use super::door::Porter;
 use super::metrics::{self, Gauges, Outputs, SourceState};
+use super::tls::Tls;
+use super::web::{self, House, Names};
 use super::{Bus, Present};
 use crate::outcome::Tally;
 use crate::report::{Fault, ModelWords, NOTICE, SCHEMA};
-
-/// A request with its headers; browsers stay below this, and nobody sends us a body.
-const REQUEST_MOST: usize = 16 * 1024;
-/// From the first byte to the last. A scrape takes milliseconds; who drips bytes holds a place no longer than this.
-const CONNECTION_MOST: Duration = Duration::from_secs(10);
 
 /// What the pages are made of.
 #[derive(Clone)]
@@ -37,50 +29,59 @@ pub(super) struct Site {
     pub bus: Bus,
     pub gauges: Gauges,
     pub outputs: Arc<Outputs>,
+    pub names: Arc<Names>,
+    /// Absent where no page is served.
+    pub house: Option<Arc<House>>,
+    pub tls: Option<Tls>,
 }
 
-pub(super) async fn serve(door: TcpListener, porter: Porter, site: Site) {
+pub(super) async fn serve(door: TcpListener, porter: Porter, mut site: Site) {
     let mut stop = porter.stop.clone();
-    let limited = Limited { permits: Arc::new(Semaphore::new(porter.most)), door, porter };
-    let ended = axum::serve(limited, router(site)).with_graceful_shutdown(async move { stop.asked().await }).await;
+    let tls = site.tls.take();
+    let limited = Limited { permits: Arc::new(Semaphore::new(porter.most)), door, porter, tls };
+    let service = router(site).into_make_service_with_connect_info::<Peer>();
+    let ended = axum::serve(limited, service).with_graceful_shutdown(async move { stop.asked().await }).await;
     if let Err(e) = ended {
         tracing::debug!("the HTTP server ended: {e}");
     }
 }
 
 fn router(site: Site) -> Router {
-    Router::new()
-        .route("/health", get(health))
-        .route("/metrics", get(metrics_page))
-        .layer(middleware::from_fn(guard))
-        .with_state(site)
+    let names = site.names.clone();
+    let figures = Router::new().route("/health", get(health)).route("/metrics", get(metrics_page));
+    let house = site.house.clone();
+    // Beyond this machine the figures are for those who may look on.
+    let figures = match &house {
+        Some(house) if house.beyond_loopback => {
+            figures.layer(middleware::from_fn_with_state(house.clone(), web::viewers_only))
+        }
+        _ => figures,
+    };
+    let figures = figures.with_state(site);
+    let all = match house {
+        Some(house) => figures.merge(web::routes(house)),
+        None => figures,
+    };
+    all.layer(middleware::from_fn_with_state(names, guard))
 }
 
 /// Refuses requests that a web page made in the name of another host (DNS rebinding), and ends the connection
 /// after each answer.
-async fn guard(request: Request, next: Next) -> Response {
-    let mut response = if names_this_machine(request.headers()) {
+async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next) -> Response {
+    let mut response = if names.know(request.headers()) {
         next.run(request).await
     } else {
-        (StatusCode::MISDIRECTED_REQUEST, "ask for localhost, 127.0.0.1 or [::1]\n").into_response()
+        let says = "ask for localhost, 127.0.0.1 or [::1], or name the host in emit.page.hosts\n";
+        (StatusCode::MISDIRECTED_REQUEST, says).into_response()
     };
+    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if !switched {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-fn names_this_machine(headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-    let Ok(host) = host.to_str() else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 async fn metrics_page(State(site): State<Site>) -> Response {
@@ -151,124 +152,11 @@ impl Health {
     }
 }
 
-/// The listener, with a limit on connections.
-struct Limited {
-    permits: Arc<Semaphore>,
-    door: TcpListener,
-    porter: Porter,
-}
-
-impl axum::serve::Listener for Limited {
-    type Io = Bounded;
-    type Addr = std::net::SocketAddr;
-
-    async fn accept(&mut self) -> (Bounded, Self::Addr) {
-        loop {
-            let conn = self.porter.next(&self.door).await;
-            // Peers on loopback have no address worth knowing; one that is already gone is served to nobody.
-            let address = conn.peer_addr().unwrap_or_else(|_| ([127, 0, 0, 1], 0).into());
-            match self.permits.clone().try_acquire_owned() {
-                Ok(permit) => return (Bounded::new(conn, permit, self.porter.attendance.clone()), address),
-                Err(_) => {
-                    self.porter.attendance.refused.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.door.local_addr()
-    }
-}
-
-/// A connection with a limit on its life and on what it may send.
-struct Bounded {
-    conn: TcpStream,
-    left: usize,
-    end: Pin<Box<Sleep>>,
-    attendance: Arc<Attendance>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Bounded {
-    fn new(conn: TcpStream, permit: OwnedSemaphorePermit, attendance: Arc<Attendance>) -> Self {
-        attendance.inside.fetch_add(1, Ordering::Relaxed);
-        let end = Box::pin(tokio::time::sleep(CONNECTION_MOST));
-        Self { conn, left: REQUEST_MOST, end, attendance, _permit: permit }
-    }
-
-    fn out_of_time(&mut self, cx: &mut Context<'_>) -> bool {
-        self.end.as_mut().poll(cx).is_ready()
-    }
-}
-
-impl Drop for Bounded {
-    fn drop(&mut self) {
-        self.attendance.inside.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl AsyncRead for Bounded {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.left == 0 || self.out_of_time(cx) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.conn).poll_read(cx, buf);
-        self.left = self.left.saturating_sub(buf.filled().len() - before);
-        polled
-    }
-}
-
-impl AsyncWrite for Bounded {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.out_of_time(cx) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Pin::new(&mut self.conn).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.conn).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.conn).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::emit::tests::present;
     use crate::report::FaultKind;
-
-    #[test]
-    fn only_names_of_this_machine_are_hosts() {
-        for (hosts, good) in [
-            (&["localhost"] as &[_], true),
-            (&["LOCALHOST:7410"], true),
-            (&["127.0.0.1:7410"], true),
-            (&["127.1.2.3"], true),
-            (&["[::1]:7410"], true),
-            (&["[::1]"], true),
-            (&["evil.example"], false),
-            (&["evil.example:7410"], false),
-            (&["localhost.evil.example"], false),
-            (&["127.0.0.1.evil.example"], false),
-            (&["192.168.1.4"], false),
-            (&["localhost:"], false),
-            (&[""], false),
-            (&[], false),
-            (&["localhost", "evil.example"], false),
-        ] {
-            let mut headers = HeaderMap::new();
-            for host in hosts {
-                headers.append(HOST, HeaderValue::from_static(host));
-            }
-            assert_eq!(names_this_machine(&headers), good, "{hosts:?}");
-        }
-    }
 
     #[test]
     fn health_is_the_worst_of_what_is_known() {

@@ -1,5 +1,5 @@
-//! Opens the sockets: unix ones with their mode and group and without a stale file in the way, TCP ones on
-//! loopback only.
+//! Opens the sockets: unix ones with their mode and group and without a stale file in the way, and TCP ones. Where
+//! the latter may be is decided by the settings.
 
 use std::fs::{self, File};
 use std::io;
@@ -163,11 +163,6 @@ pub fn group_id(group: &str) -> Result<u32, EmitError> {
 }
 
 pub fn tcp(key: &str, address: SocketAddr) -> Result<std::net::TcpListener, EmitError> {
-    if !address.ip().is_loopback() {
-        return Err(EmitError::Settings(format!(
-            "{key} = \"{address}\" is not on loopback: use 127.0.0.1 or [::1]; what leaves this machine must go through a proxy that asks who is there"
-        )));
-    }
     let open = || {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -256,7 +251,7 @@ mod tests {
         let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let busy = tcp("emit.tcp", held.local_addr().unwrap()).unwrap_err();
         for (error, says) in
-            [(nowhere, "folder"), (long, "107"), (group, "groupadd"), (open, "loopback"), (busy, "choose another port")]
+            [(nowhere, "folder"), (long, "107"), (group, "groupadd"), (open, "choose another address"), (busy, "choose another port")]
         {
             assert!(error.to_string().contains(says), "{error}");
         }

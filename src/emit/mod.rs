@@ -12,15 +12,20 @@ use tokio::time::Instant;
 
 use crate::report::{Event, Line, NOTICE, SCHEMA, Snapshot};
 
+mod bounded;
 pub mod control;
 mod door;
 pub mod http;
 pub mod jsonl;
 pub mod listen;
+pub mod live;
 pub mod metrics;
 pub mod net;
 pub mod protocol;
 pub mod stream;
+pub mod tls;
+pub mod token;
+pub mod web;
 
 pub use net::{EmitError, Net, Settings, Wires};
 
@@ -48,6 +53,22 @@ pub struct Bus {
 struct Numbered {
     n: u64,
     present: Present,
+    text: OnceLock<Arc<str>>,
+}
+
+impl Numbered {
+    fn new(n: u64, present: Present) -> Self {
+        Self { n, present, text: OnceLock::new() }
+    }
+
+    /// Its line; serialised once, by the first reader that needs it.
+    fn text(&self) -> Arc<str> {
+        let make = || {
+            let state = Event::State(Box::new(Snapshot::clone(&self.present.snapshot)));
+            serialise(&own_line(self.n, &self.present, state))
+        };
+        self.text.get_or_init(make).clone()
+    }
 }
 
 /// A published line. It is serialised once, by the first reader that needs it, on the network's thread.
@@ -74,7 +95,7 @@ impl Bus {
     pub fn new(ring: usize, first: Present) -> Self {
         Self {
             lines: broadcast::Sender::new(ring.max(1)),
-            present: watch::Sender::new(Arc::new(Numbered { n: 0, present: first })),
+            present: watch::Sender::new(Arc::new(Numbered::new(0, first))),
             newest: Arc::new(AtomicU64::new(0)),
         }
     }
@@ -89,7 +110,7 @@ impl Bus {
     /// Replaces the present state. Readers are shown the newest one, not each.
     pub fn present(&self, present: Present) {
         let n = self.newest.load(Ordering::Relaxed);
-        self.present.send_replace(Arc::new(Numbered { n, present }));
+        self.present.send_replace(Arc::new(Numbered::new(n, present)));
     }
 
     /// Readers that are there now.
@@ -164,8 +185,7 @@ impl Reader {
     fn state(&mut self) -> Given {
         self.state_due = Some(Instant::now() + self.state_every);
         let numbered = self.present.borrow_and_update().clone();
-        let state = Event::State(Box::new(Snapshot::clone(&numbered.present.snapshot)));
-        Given { text: serialise(&own_line(numbered.n, &numbered.present, state)), missed: 0 }
+        Given { text: numbered.text(), missed: 0 }
     }
 
     /// Skips to the newest line, says how many were lost on the way, and lets a state follow at once.

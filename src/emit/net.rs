@@ -4,18 +4,22 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde::Deserialize;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::door::{Attendance, Porter, Stop};
 use super::listen::{self, Mode, SocketFile, UnixSocket};
 use super::metrics::{Gauges, Outputs};
+use super::tls::Tls;
+use super::token::{Keys, Tokens};
+use super::web::{self, Floor, House, Names};
 use super::{Bus, control, http, stream};
 use crate::report::Fault;
 
@@ -29,8 +33,10 @@ pub struct Settings {
     pub control: Option<UnixSocket>,
     /// The lines again, to every user of this machine: loopback asks nobody's name.
     pub tcp: Option<SocketAddr>,
-    /// Health and metrics, to every user of this machine.
+    /// Health and metrics, to every user of this machine, and the page where one is served.
     pub http: Option<SocketAddr>,
+    /// The live page, on `http`; absent means none.
+    pub page: Option<web::Settings>,
     /// Most readers at once on the stream, and as many on TCP. A room has one screen, a recorder, perhaps a hub.
     pub readers: usize,
     /// Most control connections at once: a terminal, a pedal, a script.
@@ -54,6 +60,7 @@ impl Default for Settings {
             control: None,
             tcp: None,
             http: None,
+            page: None,
             readers: 32,
             controllers: 8,
             scrapes: 16,
@@ -66,6 +73,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The HTTP server listens where other machines reach it.
+    fn beyond_loopback(&self) -> bool {
+        self.http.is_some_and(|address| !address.ip().is_loopback())
+    }
+
     pub fn check(&self) -> Result<(), String> {
         within("readers", self.readers, 1, 1024)?;
         within("controllers", self.controllers, 1, 64)?;
@@ -74,10 +86,18 @@ impl Settings {
         within("stalled_s", self.stalled_s, 1, 3600)?;
         within("answer_s", self.answer_s, 1, 60)?;
         within("state_every_ms", self.state_every_ms, 100, 60_000)?;
-        for (key, address) in [("tcp", self.tcp), ("http", self.http)] {
-            if address.is_some_and(|a| !a.ip().is_loopback()) {
-                return Err(format!("{key} must be a loopback address, such as 127.0.0.1:7410"));
+        if self.tcp.is_some_and(|a| !a.ip().is_loopback()) {
+            return Err("tcp must be a loopback address, such as 127.0.0.1:7410".into());
+        }
+        match (&self.page, self.http) {
+            (Some(_), None) => return Err("page needs http, the address that it is served on".into()),
+            (Some(page), Some(_)) => page.check(self.beyond_loopback())?,
+            (None, Some(address)) if !address.ip().is_loopback() => {
+                return Err("http must be a loopback address, such as 127.0.0.1:7410, unless a page with a token and TLS is \
+                            served there (docs/page.md)"
+                    .into());
             }
+            (None, _) => {}
         }
         if self.control.as_ref().and_then(|c| c.mode).is_some_and(|mode| mode.0 & 0o007 != 0) {
             return Err("control.mode must give others nothing, such as \"0600\" or \"0660\"".into());
@@ -135,6 +155,7 @@ pub struct Wires {
     /// Outputs that failed after they had opened.
     pub faults: Sender<Fault>,
     pub gauges: Gauges,
+    pub page: web::Wires,
 }
 
 /// The running outputs.
@@ -207,6 +228,22 @@ struct Doors {
     control: Option<(UnixListener, SocketFile)>,
     tcp: Option<TcpListener>,
     http: Option<TcpListener>,
+    gate: Gate,
+}
+
+/// What the page asks of those who come in.
+#[derive(Default)]
+struct Gate {
+    keys: Option<Keys>,
+    tls: Option<Tls>,
+}
+
+impl Gate {
+    fn of(page: &web::Settings) -> Result<Self, EmitError> {
+        let tokens = page.token.as_deref().map(Tokens::at).transpose().map_err(|e| EmitError::Settings(e.to_string()))?;
+        let tls = page.tls.as_ref().map(Tls::load).transpose()?;
+        Ok(Self { keys: tokens.as_ref().map(Keys::of), tls })
+    }
 }
 
 impl Doors {
@@ -217,6 +254,7 @@ impl Doors {
             control: settings.control.as_ref().map(|s| unix(s, Mode(0o600))).transpose()?,
             tcp: settings.tcp.map(|address| tcp("tcp", address)).transpose()?,
             http: settings.http.map(|address| tcp("http", address)).transpose()?,
+            gate: settings.page.as_ref().map(Gate::of).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -250,6 +288,9 @@ struct Room {
     stop: Stop,
 }
 
+/// A browser that loads the page opens about six connections at once.
+const CONNECTIONS_A_VIEWER: usize = 6;
+
 /// What stopping waits for clients that do not take the lines they are owed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -274,8 +315,10 @@ impl Room {
             files.push(file);
         }
         if let Some(door) = doors.http {
-            let porter = self.porter("health and metrics on HTTP".into(), self.settings.scrapes, &self.outputs.http);
-            servers.spawn(http::serve(door, porter, self.site()));
+            let viewers = self.settings.page.as_ref().map_or(0, |page| page.viewers);
+            let most = self.settings.scrapes + viewers * CONNECTIONS_A_VIEWER;
+            let porter = self.porter("the HTTP server".into(), most, &self.outputs.http);
+            servers.spawn(http::serve(door, porter, self.site(doors.gate)));
         }
         let mut stop = self.stop;
         stop.asked().await;
@@ -312,7 +355,37 @@ impl Room {
         }
     }
 
-    fn site(&self) -> http::Site {
-        http::Site { bus: self.bus.clone(), gauges: self.wires.gauges.clone(), outputs: self.outputs.clone() }
+    fn site(&self, gate: Gate) -> http::Site {
+        let encrypted = gate.tls.is_some();
+        let hosts = self.settings.page.as_ref().map(|page| page.hosts.clone()).unwrap_or_default();
+        let house = self.settings.page.as_ref().map(|page| Arc::new(self.house(page, gate.keys, encrypted)));
+        http::Site {
+            bus: self.bus.clone(),
+            gauges: self.wires.gauges.clone(),
+            outputs: self.outputs.clone(),
+            names: Arc::new(Names { beyond_loopback: self.settings.beyond_loopback(), hosts }),
+            house,
+            tls: gate.tls,
+        }
+    }
+
+    fn house(&self, page: &web::Settings, keys: Option<Keys>, encrypted: bool) -> House {
+        House {
+            bus: self.bus.clone(),
+            desk: self.desk(),
+            wires: self.wires.page.clone(),
+            outputs: self.outputs.clone(),
+            gauges: self.wires.gauges.clone(),
+            keys,
+            operators: page.operators,
+            beyond_loopback: self.settings.beyond_loopback(),
+            encrypted,
+            places: Arc::new(Semaphore::new(page.viewers)),
+            floor: Floor::default(),
+            sessions: AtomicU64::new(0),
+            state_every: Duration::from_millis(self.settings.state_every_ms),
+            stalled: Duration::from_secs(self.settings.stalled_s),
+            stop: self.stop.clone(),
+        }
     }
 }

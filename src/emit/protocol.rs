@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::command::Command;
+use crate::reader::{OwnCall, Preparation};
 use crate::report::{NOTICE, SCHEMA, Snapshot};
 
 /// Longest line that is read: far above any command, far below what would hurt.
@@ -86,10 +87,14 @@ pub enum Code {
     Stopping,
     /// The exam did not answer in time: the command may have been carried out or not.
     Unanswered,
+    /// Whoever asks may look on, or not even that.
+    NotAllowed,
+    /// Somebody else holds control at the page, or nobody took it.
+    NotInControl,
 }
 
 impl Code {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Refused,
         Self::UnknownCommand,
         Self::BadRequest,
@@ -98,6 +103,8 @@ impl Code {
         Self::Busy,
         Self::Stopping,
         Self::Unanswered,
+        Self::NotAllowed,
+        Self::NotInControl,
     ];
 }
 
@@ -114,15 +121,29 @@ pub enum What {
     Do(Command),
 }
 
-/// The keys that each command takes beside `command` and `id`.
-const COMMANDS: [(&str, &[&str]); 7] = [
-    ("open", &["subject"]),
-    ("finger", &["finger"]),
-    ("field", &[]),
-    ("skip", &["finger", "reason"]),
-    ("close", &[]),
-    ("resume", &["exam"]),
-    ("status", &[]),
+/// What a command takes beside `command` and `id`.
+struct Takes {
+    name: &'static str,
+    /// Must be there, as text.
+    needs: &'static [&'static str],
+    /// May be there; what it is must fit the command.
+    may: &'static [&'static str],
+}
+
+const fn takes(name: &'static str, needs: &'static [&'static str], may: &'static [&'static str]) -> Takes {
+    Takes { name, needs, may }
+}
+
+const COMMANDS: [Takes; 9] = [
+    takes("open", &["subject"], &[]),
+    takes("finger", &["finger"], &[]),
+    takes("field", &[], &[]),
+    takes("skip", &["finger", "reason"], &[]),
+    takes("close", &[], &[]),
+    takes("resume", &["exam"], &[]),
+    takes("call", &["finger", "call"], &["comment", "blinded"]),
+    takes("prepare", &[], &["preparation"]),
+    takes("status", &[], &[]),
 ];
 
 /// Understands one line. An error still bears the id, when there was one to be read.
@@ -153,24 +174,50 @@ fn what(object: Map<String, Value>) -> Result<What, Refusal> {
     let Some(Value::String(name)) = object.get("command") else {
         return Err(Refusal::new(Code::BadRequest, "the key \"command\" is missing or not text"));
     };
-    let Some((name, keys)) = COMMANDS.iter().find(|(known, _)| known == name) else {
-        let known: Vec<&str> = COMMANDS.iter().map(|(known, _)| *known).collect();
+    let Some(Takes { name, needs, may }) = COMMANDS.iter().find(|known| known.name == name) else {
+        let known: Vec<&str> = COMMANDS.iter().map(|known| known.name).collect();
         return Err(Refusal::new(Code::UnknownCommand, format!("the commands are {}", known.join(", "))));
     };
     // Checked here because serde lets stray keys pass beside a variant without fields.
-    if object.keys().any(|key| key != "command" && !keys.contains(&key.as_str())) {
-        let takes = if keys.is_empty() { "nothing".into() } else { keys.join(" and ") };
+    let fits = |key: &str| key == "command" || needs.contains(&key) || may.contains(&key);
+    if object.keys().any(|key| !fits(key)) {
+        let all = [*needs, *may].concat();
+        let takes = if all.is_empty() { "nothing".into() } else { all.join(" and ") };
         return Err(Refusal::new(Code::BadRequest, format!("{name} takes {takes} beside command and id")));
     }
-    if let Some(missing) = keys.iter().find(|key| !object.get(**key).is_some_and(Value::is_string)) {
+    if let Some(missing) = needs.iter().find(|key| !object.get(**key).is_some_and(Value::is_string)) {
         return Err(Refusal::new(Code::BadRequest, format!("{name} needs {missing:?}, as text")));
     }
     if *name == "status" {
         return Ok(What::Status);
     }
+    if let Some(refused) = told_in_own_words(name, &object) {
+        return Err(Refusal::new(Code::BadRequest, refused));
+    }
     serde_json::from_value(Value::Object(object))
         .map(What::Do)
         .map_err(|e| Refusal::new(Code::BadRequest, e.to_string()))
+}
+
+/// Where the parser's own words would repeat free text, which may be a name.
+fn told_in_own_words(name: &str, object: &Map<String, Value>) -> Option<String> {
+    let is = |key: &str, fits: fn(&Value) -> bool| object.get(key).is_none_or(fits);
+    match name {
+        "call" if !is("call", |v| v.as_str().is_some_and(|v| v.parse::<OwnCall>().is_ok())) => {
+            Some(crate::reader::NoOwnCall.to_string())
+        }
+        "call" if !is("comment", Value::is_string) => Some("comment is text".to_owned()),
+        "call" if !is("blinded", Value::is_boolean) => Some("blinded is true or false".to_owned()),
+        "prepare" if !object.get("preparation").is_some_and(fits_preparation) => {
+            Some("preparation holds acclimatised_min, room_celsius and the list done: see docs/protocol.md".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn fits_preparation(value: &Value) -> bool {
+    let known = |map: &Map<String, Value>| map.keys().all(|key| Preparation::KEYS.contains(&key.as_str()));
+    value.as_object().is_some_and(known) && serde_json::from_value::<Preparation>(value.clone()).is_ok()
 }
 
 #[cfg(test)]
@@ -189,6 +236,25 @@ mod tests {
             ),
             (r#"{"command":"close"}"#, What::Do(Command::Close)),
             (r#"{"command":"resume","exam":"e-1"}"#, What::Do(Command::Resume { exam: "e-1".into() })),
+            (
+                r#"{"command":"call","finger":"R4","call":"category_2","comment":"giants","blinded":true}"#,
+                What::Do(Command::Call {
+                    finger: "R4".parse().unwrap(),
+                    call: OwnCall::Category2,
+                    comment: Some("giants".into()),
+                    blinded: Some(true),
+                }),
+            ),
+            (
+                r#"{"command":"prepare","preparation":{"room_celsius":21,"done":["oil_applied"]}}"#,
+                What::Do(Command::Prepare {
+                    preparation: Preparation {
+                        acclimatised_min: None,
+                        room_celsius: Some(21),
+                        done: [crate::reader::Prepared::OilApplied].into(),
+                    },
+                }),
+            ),
             (r#"{"command":"status"}"#, What::Status),
         ] {
             assert_eq!(understand(line.as_bytes()), Ok(Ask { id: None, what }), "{line}");
@@ -212,6 +278,11 @@ mod tests {
             (r#"{"command":"close","now":true}"#, Code::BadRequest),
             (r#"{"command":"status","finger":"R2"}"#, Code::BadRequest),
             (r#"{"command":"finger","finger":"R9"}"#, Code::BadRequest),
+            (r#"{"command":"call","finger":"R4"}"#, Code::BadRequest),
+            (r#"{"command":"call","finger":"R4","call":"active"}"#, Code::BadRequest),
+            (r#"{"command":"call","finger":"R4","call":"category_1","comment":7}"#, Code::BadRequest),
+            (r#"{"command":"prepare"}"#, Code::BadRequest),
+            (r#"{"command":"prepare","preparation":{"mood":"good"}}"#, Code::BadRequest),
             (r#"{"id":-1,"command":"status"}"#, Code::BadRequest),
             (r#"{"id":{"a":1},"command":"status"}"#, Code::BadRequest),
         ] {
@@ -231,7 +302,13 @@ mod tests {
 
     #[test]
     fn a_refused_name_is_not_repeated() {
-        for line in [r#"{"command":"open","subject":"Jane Doe"}"#, r#"{"command":"open","subject":"Jane}"#] {
+        for line in [
+            r#"{"command":"open","subject":"Jane Doe"}"#,
+            r#"{"command":"open","subject":"Jane}"#,
+            r#"{"command":"call","finger":"R4","call":"Jane Doe"}"#,
+            r#"{"command":"prepare","preparation":"Jane Doe"}"#,
+            r#"{"command":"prepare","preparation":{"done":["Jane Doe"]}}"#,
+        ] {
             let (_, refusal) = understand(line.as_bytes()).unwrap_err();
             assert!(!refusal.message.contains("Jane"), "{}", refusal.message);
         }
@@ -261,7 +338,7 @@ mod tests {
         for line in lines {
             serde_json::from_str::<crate::report::Line>(line).unwrap_or_else(|e| panic!("{e} in {line}"));
         }
-        let known: Vec<_> = COMMANDS.iter().map(|(name, _)| format!("\"command\":\"{name}\"")).collect();
+        let known: Vec<_> = COMMANDS.iter().map(|known| format!("\"command\":\"{}\"", known.name)).collect();
         let requests = documented("request");
         for (request, name) in requests.iter().zip(&known) {
             understand(request.as_bytes()).unwrap_or_else(|e| panic!("{e:?} in {request}"));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, Subject};
 use crate::finger::Finger;
+use crate::reader::{LONGEST_COMMENT, OwnCall, Preparation};
 
 /// Longest reason for a skipped finger, in characters: a phrase, not a letter.
 pub const LONGEST_REASON: usize = 200;
@@ -87,6 +88,13 @@ pub enum Step {
     CloseExam {
         id: String,
     },
+    OwnCall {
+        finger: Finger,
+        call: OwnCall,
+        comment: Option<String>,
+        blinded: Option<bool>,
+    },
+    Prepare(Preparation),
 }
 
 /// A command met a state in which it means nothing. Nothing changed.
@@ -148,6 +156,10 @@ impl State {
             Command::Field => self.next_field(),
             Command::Skip { finger, reason } => self.skip(*finger, reason),
             Command::Close => self.close(),
+            Command::Call { finger, call, comment, blinded } => {
+                self.own_call(*finger, *call, comment.as_deref(), *blinded)
+            }
+            Command::Prepare { preparation } => self.prepare(preparation),
         }
     }
 
@@ -220,6 +232,33 @@ impl State {
             Some(_) => (Self::Open { exam }, vec![Step::EndFinger(finger), skip]),
             None => (Self::Open { exam }, vec![skip]),
         })
+    }
+
+    /// Of a finger that was looked at. A later call stands beside the earlier on record.
+    fn own_call(&self, finger: Finger, call: OwnCall, comment: Option<&str>, blinded: Option<bool>) -> Outcome {
+        let Some(exam) = self.exam() else {
+            return Err(self.refuse("call", OPEN_FIRST));
+        };
+        let comment = comment.map(str::trim).filter(|comment| !comment.is_empty()).map(str::to_owned);
+        if comment.as_deref().is_some_and(|c| c.chars().count() > LONGEST_COMMENT || c.chars().any(char::is_control)) {
+            let instead = format!("write one line of at most {LONGEST_COMMENT} characters");
+            return Err(Refused { command: "call", met: format!("of {finger} with such a comment"), instead });
+        }
+        if !exam.fields.contains_key(&finger) {
+            let met = format!("of {finger}, of which no field was recorded");
+            return Err(Refused { command: "call", met, instead: "record a field of it, or skip it".to_owned() });
+        }
+        Ok((self.clone(), vec![Step::OwnCall { finger, call, comment, blinded }]))
+    }
+
+    fn prepare(&self, preparation: &Preparation) -> Outcome {
+        if self.exam().is_none() {
+            return Err(self.refuse("prepare", OPEN_FIRST));
+        }
+        if let Err(instead) = preparation.check() {
+            return Err(Refused { command: "prepare", met: "with such a figure".to_owned(), instead });
+        }
+        Ok((self.clone(), vec![Step::Prepare(preparation.clone())]))
     }
 
     fn close(&self) -> Outcome {
@@ -357,6 +396,39 @@ mod tests {
         assert_eq!(state.exam().unwrap().skipped, BTreeMap::from([(R4, "wound".to_owned())]));
         state.field_began(R4, 1);
         assert!(state.exam().unwrap().skipped.is_empty());
+    }
+
+    #[test]
+    fn an_own_call_needs_a_finger_that_was_looked_at() {
+        let call = |finger, comment: &str| Command::Call {
+            finger,
+            call: OwnCall::Category2,
+            comment: Some(comment.to_owned()),
+            blinded: Some(true),
+        };
+        let (after, steps) = apply(&recording(), &call(R4, " two giants ")).unwrap();
+        assert_eq!(after, recording());
+        let comment = Some("two giants".to_owned());
+        assert_eq!(steps, [Step::OwnCall { finger: R4, call: OwnCall::Category2, comment, blinded: Some(true) }]);
+        for (state, finger, comment, says) in [
+            (State::Idle, R4, "", "open an exam first"),
+            (recording(), L2, "", "no field was recorded; record a field of it, or skip it"),
+            (recording(), R4, "a\nb", "write one line"),
+            (recording(), R4, "x".repeat(LONGEST_COMMENT + 1).as_str(), "write one line"),
+        ] {
+            let refused = apply(&state, &call(finger, comment)).unwrap_err().to_string();
+            assert!(refused.contains(says), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_preparation_belongs_to_an_open_exam() {
+        let told = |minutes| Command::Prepare {
+            preparation: Preparation { acclimatised_min: Some(minutes), ..Preparation::default() },
+        };
+        assert!(matches!(apply(&open(), &told(15)).unwrap().1.as_slice(), [Step::Prepare(_)]));
+        assert!(apply(&State::Idle, &told(15)).unwrap_err().to_string().contains("open an exam first"));
+        assert!(apply(&open(), &told(5000)).unwrap_err().to_string().contains("acclimatised_min"));
     }
 
     #[test]

@@ -176,7 +176,11 @@ impl Timeline {
             Step::BeginFinger(finger) => Change::Finger(*finger),
             Step::NextField(_) => Change::Field,
             Step::EndFinger(_) | Step::CloseExam { .. } => Change::Away,
-            Step::OpenExam { .. } | Step::ResumeExam { .. } | Step::Skip { .. } => return,
+            Step::OpenExam { .. }
+            | Step::ResumeExam { .. }
+            | Step::Skip { .. }
+            | Step::OwnCall { .. }
+            | Step::Prepare(_) => return,
         };
         let after = self.pending.partition_point(|(other, _)| *other <= at);
         self.pending.insert(after, (at, change));

@@ -12,6 +12,7 @@ use super::wanted::Wanted;
 use crate::capture::rate::{News, RateWatch};
 use crate::capture::sleep::Sleep;
 use crate::capture::{CaptureError, CaptureErrorKind, Next, Source};
+use crate::emit::live::Live;
 use crate::frame::RawFrame;
 use crate::report::{Fault, FaultKind, SourceWords};
 
@@ -48,6 +49,8 @@ pub struct Capture {
     /// Where a loss is told at once, ahead of frames that a slow machine still works on. `None` where all is to come in
     /// its order.
     pub urgent: Option<crossbeam_channel::Sender<Fault>>,
+    /// Where frames are shown to those who look on.
+    pub live: Option<Live>,
 }
 
 /// Why a stream of frames came to its end.
@@ -214,6 +217,9 @@ impl Stream {
 
     fn frame(&mut self, capture: &Capture, mut raw: RawFrame, live: bool) -> Result<(), Closed> {
         raw.id.run = self.run;
+        if let Some(live) = &capture.live {
+            live.show(&raw);
+        }
         self.heard = Instant::now();
         self.heard_any = true;
         if std::mem::take(&mut self.silent) {
@@ -388,7 +394,7 @@ mod tests {
         let reopen: Box<dyn Reopen> =
             Box::new(move || then.next().ok_or_else(|| CaptureError::new(CaptureErrorKind::NotFound, "gone")));
         let capture =
-            Capture { out, stop: Stop::new(), beat: Beat::default(), reopen: Some(reopen), wanted, urgent: None };
+            Capture { out, stop: Stop::new(), beat: Beat::default(), reopen: Some(reopen), wanted, urgent: None, live: None };
         capture.run(first);
         told(&received)
     }

@@ -34,6 +34,7 @@ use self::turns::Turns;
 use self::wanted::Wanted;
 use crate::capture::Source;
 use crate::emit::control::Request;
+use crate::emit::live::Live;
 use crate::infer::{Classifier, InferError};
 use crate::report::Fault;
 
@@ -68,6 +69,8 @@ pub struct Parts {
     pub urgent: Option<Sender<Fault>>,
     pub board: Board,
     pub wanted: Wanted,
+    /// Where each frame is shown as it comes; nobody looks on where it is `None`.
+    pub live: Option<Live>,
 }
 
 /// What measures the loops of some of the frames.
@@ -99,7 +102,8 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result
 
 /// Starts the data threads: one each, and for reading one for each frame read at once.
 pub fn start(parts: Parts) -> io::Result<Running> {
-    let Parts { source, reopen, mut step, classifier, loops, desk, commands, faults, urgent, board, wanted } = parts;
+    let Parts { source, reopen, mut step, classifier, loops, desk, commands, faults, urgent, board, wanted, live: shown } =
+        parts;
     let (policy, depth) =
         if source.info().live { (Policy::DropOldest, DEPTH_LIVE) } else { (Policy::Block, DEPTH_REPLAY) };
     let (stop, beats) = (Stop::new(), Beats::default());
@@ -132,6 +136,7 @@ pub fn start(parts: Parts) -> io::Result<Running> {
         reopen,
         wanted: wanted.clone(),
         urgent,
+        live: shown,
     };
     let prepare = Prepare { input: raw_in, out: ready_out, beat: beats.prepare.clone(), step, spares: spares_in };
     let input = Turns::new(ready_in, beats.read.clone());

@@ -206,6 +206,10 @@ impl Records {
         Ok(Self { root: root.to_owned() })
     }
 
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub fn folder(&self, exam: &ExamId) -> PathBuf {
         self.root.join(exam.as_str())
     }

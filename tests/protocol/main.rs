@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use hairpin::client::{self, Ask, Control};
 use hairpin::command::Command;
-use hairpin::emit::control::Answer;
+use hairpin::emit::control::{Answer, Who};
 use hairpin::emit::protocol::{Code, Id, Reply};
 use hairpin::emit::{Bus, EmitError, Net, Present, Settings};
+use hairpin::reader::{OwnCall, Preparation};
 use hairpin::report::{Event, Line, NOTICE};
 
 use crate::service::{
@@ -148,6 +149,8 @@ fn each_command_reaches_the_exam_and_its_answer_bears_the_state() {
         Command::Skip { finger: "L2".parse().unwrap(), reason: "bandage".into() },
         Command::Close,
         Command::Resume { exam: "e-1".into() },
+        Command::Call { finger: "R4".parse().unwrap(), call: OwnCall::Category2, comment: None, blinded: Some(true) },
+        Command::Prepare { preparation: Preparation { acclimatised_min: Some(15), ..Preparation::default() } },
     ];
     for command in &commands {
         let reply = control.ask(&Ask::Do(command.clone())).unwrap();
@@ -166,8 +169,8 @@ fn the_uid_of_who_commands_is_known() {
     let mut control = service.control();
     control.get_mut().write_all(b"{\"command\":\"field\"}\n").unwrap();
     let request = service.commands.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(request.who.uid, rustix::process::getuid().as_raw());
-    assert_eq!(request.who.pid, i32::try_from(std::process::id()).ok());
+    let (uid, pid) = (rustix::process::getuid().as_raw(), i32::try_from(std::process::id()).ok());
+    assert_eq!(request.who, Who::Process { uid, pid });
     request.reply.send(Answer::Done).unwrap();
     assert!(answer(&mut control).ok);
 }

@@ -102,7 +102,7 @@ pub fn wires(gauges: &Arc<std::sync::Mutex<metrics::Snapshot>>) -> (Wires, Recei
     let (control, commands): (Sender<Request>, _) = crossbeam_channel::bounded(4);
     let gauges = gauges.clone();
     let gauges: metrics::Gauges = Arc::new(move || gauges.lock().unwrap().clone());
-    (Wires { control, faults: crossbeam_channel::unbounded().0, gauges }, commands)
+    (Wires { control, faults: crossbeam_channel::unbounded().0, gauges, page: Default::default() }, commands)
 }
 
 pub fn present() -> Present {

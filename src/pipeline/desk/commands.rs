@@ -11,9 +11,13 @@ use crate::emit::metrics::SourceState;
 use crate::exam::timeline::Timeline;
 use crate::exam::{AtHand, Exam, Step};
 use crate::finger::Finger;
+use crate::reader::{CommandEvent, OwnCallEvent, PreparationEvent};
 use crate::record::{ExamId, Reopened, Writer};
 use crate::report::{Ending, Event, ExamEvent, Fault, FaultKind, SourceChange};
 use crate::time::Stamp;
+
+/// Who commands when a recording brings its own script.
+const SCRIPT: &str = "the script of the source";
 
 impl Desk {
     /// Takes a command; it is carried out once the frames captured before it have come through.
@@ -40,8 +44,19 @@ impl Desk {
         if pending.request.abandoned() {
             return;
         }
-        tracing::info!(command = ?pending.request.command, who = ?pending.request.who, "command");
-        let answer = match self.carry_out(pending.at, &pending.request.command) {
+        let Request { command, who, .. } = &pending.request;
+        let by = who.to_string();
+        tracing::info!(command = command.name(), by, "command");
+        // A close ends the record, and an opening begins it: each is told on the side where there is one.
+        let closes = matches!(command, Command::Close) && self.run.is_some();
+        if closes {
+            self.commanded(pending.at, command, &by, None);
+        }
+        let done = self.carry_out(pending.at, command, &by);
+        if !closes {
+            self.commanded(pending.at, command, &by, done.as_ref().err().cloned());
+        }
+        let answer = match done {
             Ok(()) => Answer::Done,
             Err(why) => Answer::Refused(why),
         };
@@ -50,10 +65,15 @@ impl Desk {
         let _unheard = pending.request.reply.send(answer);
     }
 
+    fn commanded(&mut self, at: Stamp, command: &Command, by: &str, refused: Option<String>) {
+        let (command, finger, by) = (command.name().to_owned(), command.finger(), by.to_owned());
+        self.publish(at, Event::Command(CommandEvent { command, finger, by, refused }));
+    }
+
     /// Carries out the script up to `at`.
     pub(super) fn cues_until(&mut self, at: Stamp) {
         while let Some(cue) = self.script.pop_front_if(|cue| cue.at <= at) {
-            if let Err(message) = self.carry_out(cue.at, &cue.command) {
+            if let Err(message) = self.carry_out(cue.at, &cue.command, SCRIPT) {
                 let action = "correct the script of the recording".to_owned();
                 self.fault(Fault { kind: FaultKind::Source, message, action, cleared: false });
             }
@@ -84,13 +104,13 @@ impl Desk {
         }
     }
 
-    fn carry_out(&mut self, at: Stamp, command: &Command) -> Result<(), String> {
+    fn carry_out(&mut self, at: Stamp, command: &Command, by: &str) -> Result<(), String> {
         let id = self.new_id(at, command);
         let at_hand = AtHand { id: &id, interrupted: &self.interrupted };
         let (state, steps) = self.state.apply(command, at_hand).map_err(|refused| refused.to_string())?;
         // Opening is the only step that can fail, and always stands alone: the state changes only after it.
         for step in &steps {
-            self.step(at, step)?;
+            self.step(at, step, by)?;
             self.timeline.command(at, step);
         }
         self.state = state;
@@ -106,7 +126,7 @@ impl Desk {
         }
     }
 
-    fn step(&mut self, at: Stamp, step: &Step) -> Result<(), String> {
+    fn step(&mut self, at: Stamp, step: &Step, by: &str) -> Result<(), String> {
         match step {
             Step::OpenExam { id, subject } => self.open(at, id, subject.as_str())?,
             Step::ResumeExam { id } => self.resume(at, id)?,
@@ -125,8 +145,27 @@ impl Desk {
                 self.publish(at, Event::Exam(ExamEvent::Skipped { finger: *finger, reason: reason.clone() }));
             }
             Step::CloseExam { .. } => self.close(at, Ending::Closed),
+            Step::OwnCall { finger, call, comment, blinded } => {
+                let comment = comment.clone();
+                let by = by.to_owned();
+                self.own_call(at, OwnCallEvent { finger: *finger, call: *call, comment, blinded: *blinded, by });
+            }
+            Step::Prepare(preparation) => {
+                let told = PreparationEvent { preparation: preparation.clone(), by: by.to_owned() };
+                if let Some(run) = &mut self.run {
+                    run.preparation = Some(told.clone());
+                }
+                self.publish(at, Event::Preparation(told));
+            }
         }
         Ok(())
+    }
+
+    fn own_call(&mut self, at: Stamp, call: OwnCallEvent) {
+        if let Some(run) = &mut self.run {
+            run.own_calls.insert(call.finger, call.clone());
+        }
+        self.publish(at, Event::OwnCall(call));
     }
 
     fn open(&mut self, at: Stamp, id: &str, subject: &str) -> Result<(), String> {

@@ -296,6 +296,8 @@ impl Desk {
             fields: run.map(|run| run.fields.clone()).unwrap_or_default(),
             fingers: run.map(|run| run.fingers.values().cloned().collect()).unwrap_or_default(),
             skipped: run.map(|run| run.skipped.clone()).unwrap_or_default(),
+            own_calls: run.map(|run| run.own_calls.clone()).unwrap_or_default(),
+            preparation: run.and_then(|run| run.preparation.clone()),
             faults: self.faults.clone(),
             closed: self.closed.clone(),
             frames: self.frames.clone(),

@@ -9,6 +9,7 @@ use crate::finger::Finger;
 use crate::frame::RawFrame;
 use crate::measured::Measured;
 use crate::outcome::Tally;
+use crate::reader::{OwnCallEvent, PreparationEvent};
 use crate::report::{Ending, ExamReport, FieldResult, FingerResult, NOTICE, Pooled, Provenance, SCHEMA};
 use crate::time::Stamp;
 
@@ -21,6 +22,8 @@ pub struct ExamRun {
     pub fields: Vec<FieldResult>,
     pub fingers: BTreeMap<Finger, FingerResult>,
     pub skipped: BTreeMap<Finger, String>,
+    pub own_calls: BTreeMap<Finger, OwnCallEvent>,
+    pub preparation: Option<PreparationEvent>,
     pub field: Option<OpenField>,
 }
 
@@ -100,6 +103,8 @@ impl ExamRun {
             fields: Vec::new(),
             fingers: BTreeMap::new(),
             skipped: BTreeMap::new(),
+            own_calls: BTreeMap::new(),
+            preparation: None,
             field: None,
         }
     }
@@ -116,6 +121,8 @@ impl ExamRun {
             fields: recovered.fields,
             fingers: recovered.fingers.into_iter().map(|result| (result.finger, result)).collect(),
             skipped: recovered.skipped,
+            own_calls: recovered.own_calls,
+            preparation: recovered.preparation,
             field: None,
         }
     }

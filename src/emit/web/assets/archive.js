@@ -1,0 +1,140 @@
+// Earlier exams: the list, one of them with its kept frames and its lines, and one finger across a subject's visits.
+
+import { by, el } from "./dom.js";
+import { t, date, fingerName, label, who } from "./words.js";
+import { PROTOCOL } from "./hands.js";
+import { callWords, intervalWords, summary } from "./reading.js";
+
+export class Archive {
+  constructor(link) {
+    this.link = link;
+    this.exams = [];
+    this.pictures = [];
+    this.turn = 0;
+  }
+
+  // Each showing has its turn; what comes for an earlier one is let go.
+  async show(work) {
+    const turn = ++this.turn;
+    this.pictures.splice(0).forEach((url) => URL.revokeObjectURL(url));
+    const parts = await work().catch((error) => [el("p", { class: "contradiction", role: "alert" }, t("archive.failed", { why: error.message }))]);
+    if (turn === this.turn) by("archive").replaceChildren(...parts.flat().filter(Boolean));
+  }
+
+  list() {
+    return this.show(async () => {
+      this.exams = await (await this.link.fetch("/exams")).json();
+      const found = el("div", { class: "list", id: "exams" });
+      const search = el("input", { type: "search", id: "search", autocomplete: "off", on: { input: () => this.filter(found, search.value) } });
+      this.filter(found, "");
+      return [el("div", { class: "row" }, el("label", { for: "search" }, t("archive.search")), search), found];
+    });
+  }
+
+  filter(found, wanted) {
+    const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
+    const fits = (exam) => words.every((word) => `${exam.exam} ${exam.subject ?? ""} ${exam.opened ?? ""}`.toLowerCase().includes(word));
+    const fitting = this.exams.filter(fits).slice(0, 200);
+    const entry = (exam) => el("button", { type: "button", class: "exam", on: { click: () => this.exam(exam.exam) } },
+      el("b", {}, exam.subject ?? exam.exam), el("span", {}, exam.opened ? date(exam.opened) : t("archive.no_date")),
+      el("span", {}, exam.closed ? exam.counts : t("archive.not_closed")));
+    found.replaceChildren(...(fitting.length > 0 ? fitting.map(entry) : [el("p", {}, t("archive.nothing"))]));
+  }
+
+  read(exam) {
+    return this.link.fetch(`/exams/${encodeURIComponent(exam)}`).then((answer) => answer.json());
+  }
+
+  exam(name) {
+    return this.show(async () => {
+      const told = gather(await this.read(name));
+      return [
+        this.back(() => this.list(), t("archive.back")),
+        el("h1", {}, `${told.subject ?? name}`),
+        el("p", { class: "sub" }, [name, told.opened ? date(told.opened) : null, told.model ? `${told.model.name} ${told.model.version}` : null].filter(Boolean).join(" · ")),
+        told.damaged ? el("p", { class: "contradiction", role: "alert" }, t("archive.damaged", { why: told.damaged })) : el("p", { class: "agree" }, `✓ ${t("archive.whole")}`),
+        told.report ? el("div", { class: "card" }, summary(told.report)) : el("p", {}, t("archive.not_closed")),
+        ...PROTOCOL.filter((finger) => told.fingers[finger] || told.own[finger]).map((finger) => this.finger(name, told, finger)),
+        el("details", { class: "card" }, el("summary", {}, t("archive.events", { count: told.lines.length })), el("ol", { class: "events" }, told.lines.map((line) => el("li", {}, eventWords(line))))),
+      ];
+    });
+  }
+
+  back(act, words) {
+    return el("div", {}, el("button", { type: "button", on: { click: act } }, `← ${words}`));
+  }
+
+  finger(name, told, finger) {
+    return el("section", { class: "card" },
+      el("div", { class: "inline" }, el("h2", {}, fingerName(finger)), told.subject ? el("button", { type: "button", on: { click: () => this.compare(told.subject, finger) } }, t("archive.compare")) : null),
+      this.findings(name, told, finger));
+  }
+
+  findings(name, told, finger) {
+    const result = told.fingers[finger];
+    const own = told.own[finger];
+    const fields = told.fields.filter((field) => field.finger === finger);
+    return el("div", {},
+      result ? el("p", { class: "verdict" }, callWords(result)) : el("p", {}, t("state.empty")),
+      own ? el("p", {}, t("own.was", { call: label(own.call), by: who(own.by) }), own.comment ? ` “${own.comment}”` : "") : el("p", { class: "sub" }, t("own.none")),
+      fields.map((field) => el("p", { class: "sub" }, `${t("reading.field", { number: field.number })}: ${t("reading.density")} ${intervalWords(field.measured?.density_per_mm)}, ${t("reading.giants")} ${field.measured?.giants ?? t("reading.not_known")}`)),
+      this.shots(name, result?.evidence ?? fields.flatMap((field) => field.evidence), finger));
+  }
+
+  shots(name, evidence, finger) {
+    return el("div", { class: "shots" }, evidence.filter((one) => one.file).map((one) => {
+      const image = el("img", { alt: t("archive.shot", { finger: fingerName(finger), frame: `${one.frame.run}.${one.frame.seq}` }), loading: "lazy", width: 240 });
+      const path = one.file.split("/").map(encodeURIComponent).join("/");
+      this.link.fetch(`/exams/${encodeURIComponent(name)}/${path}`).then((answer) => answer.blob()).then((blob) => {
+        const url = URL.createObjectURL(blob);
+        this.pictures.push(url);
+        image.src = url;
+      }, () => image.replaceWith(el("p", { class: "contradiction" }, t("archive.no_shot"))));
+      return el("figure", {}, image, el("figcaption", { class: "sub" }, `${one.frame.run}.${one.frame.seq}`));
+    }));
+  }
+
+  // The same finger at each visit, oldest first.
+  compare(subject, finger) {
+    return this.show(async () => {
+      if (this.exams.length === 0) this.exams = await (await this.link.fetch("/exams")).json();
+      const visits = this.exams.filter((exam) => exam.subject === subject).reverse();
+      const told = await Promise.all(visits.map(async (visit) => [visit, gather(await this.read(visit.exam))]));
+      const picker = el("select", { id: "compare-finger", on: { change: (event) => this.compare(subject, event.target.value) } }, PROTOCOL.map((one) => el("option", { value: one, selected: one === finger }, fingerName(one))));
+      return [
+        this.back(() => this.list(), t("archive.back")),
+        el("h1", {}, t("archive.visits", { subject })),
+        el("div", { class: "inline" }, el("label", { for: "compare-finger" }, t("archive.finger")), picker),
+        el("div", { class: "compare" }, told.map(([visit, one]) => el("section", { class: "card" }, el("h2", {}, visit.opened ? date(visit.opened) : visit.exam), one.damaged ? el("p", { class: "contradiction" }, t("archive.damaged", { why: one.damaged })) : null, this.findings(visit.exam, one, finger)))),
+      ];
+    });
+  }
+}
+
+// What an exam's lines say, by what it is about.
+function gather({ exam, damaged, lines }) {
+  const told = { exam, damaged, lines, fingers: {}, own: {}, fields: [], subject: undefined, opened: undefined, model: undefined, report: undefined };
+  for (const line of lines) {
+    if (line.event === "finger") told.fingers[line.finger] = line;
+    else if (line.event === "field") told.fields.push(line);
+    else if (line.event === "own_call") told.own[line.finger] = line;
+    else if (line.event === "exam" && line.step === "opened") Object.assign(told, { subject: line.subject, opened: line.date, model: line.provenance.model });
+    else if (line.event === "exam" && line.step === "closed") told.report = line.report;
+  }
+  return told;
+}
+
+function eventWords(line) {
+  const when = line.date ? date(line.date) : `${(line.at_ms / 1000).toFixed(1)} s`;
+  const what = {
+    exam: () => `${line.step} ${line.finger ?? line.subject ?? ""} ${line.number ?? ""} ${line.reason ?? ""}`,
+    field: () => `${line.finger} ${line.number}: ${line.verdict.is} ${line.verdict.why ?? ""}`,
+    finger: () => `${line.finger}: ${callWords(line)}`,
+    own_call: () => `${line.finger}: ${label(line.call)} (${line.by})`,
+    command: () => `${line.command} ${line.finger ?? ""} (${line.by})${line.refused ? `: ${line.refused}` : ""}`,
+    fault: () => `${line.message}`,
+    source: () => `${line.change} ${line.source.name}`,
+    preparation: () => `${line.acclimatised_min ?? "–"} min, ${line.room_celsius ?? "–"} °C, ${(line.done ?? []).length}/7 (${line.by})`,
+  }[line.event];
+  return `${when} · ${line.event} · ${what ? what().trim() : ""}`;
+}
