@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 HAIRPIN := target/release/hairpin
 
-.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device bench bench-device soak soak-device model locator fmt features
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device browser screenshots bench bench-device soak soak-device model locator fmt features
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -17,7 +17,7 @@ build: setup ## the release binary
 demo: build ## an exam of eight fingers on the simulated microscope
 	$(HAIRPIN) run --config config/demo.toml --view
 
-test: setup lint unit configs unit-file shell training-tests test-device ## everything that must pass
+test: setup browser lint unit configs unit-file shell training-tests test-device ## everything that must pass
 
 lint: check-fmt clippy features deny ## form, lints, licences
 
@@ -34,6 +34,12 @@ features:
 
 unit: setup
 	cargo test --locked
+
+browser:
+	@scripts/browser
+
+screenshots: setup browser ## pictures of the page's states, into target/screenshots; needs chromium and chromium-driver
+	HAIRPIN_SCREENSHOTS=$(CURDIR)/target/screenshots cargo test --locked --test web -- --test-threads 1
 
 configs: setup ## every configuration that ships passes its own check
 	for file in config/*.toml; do cargo run --locked --quiet -- check --config "$$file"; done

@@ -18,6 +18,7 @@ use crate::service::{
 };
 
 mod http;
+mod page;
 mod service;
 
 #[test]

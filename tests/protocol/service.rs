@@ -15,8 +15,10 @@ use hairpin::command::Command;
 use hairpin::emit::control::{Answer, Request};
 use hairpin::emit::listen::UnixSocket;
 use hairpin::emit::protocol::Reply;
-use hairpin::emit::{Bus, Net, Present, Settings, Wires, metrics};
+use hairpin::emit::live::Live;
+use hairpin::emit::{Bus, Net, Present, Settings, Wires, metrics, web};
 use hairpin::report::{Event, Fault, FaultKind, Line, ModelWords, NOTICE, SCHEMA, Snapshot};
+use hairpin::time::Clock;
 
 /// A guard against hanging, not a measure: no test passes or fails by how fast it is.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +29,8 @@ pub struct Service {
     pub net: Option<Net>,
     pub commands: Receiver<Request>,
     pub gauges: Arc<std::sync::Mutex<metrics::Snapshot>>,
+    /// Where the test shows frames, as the capture thread does.
+    pub live: Live,
 }
 
 impl Service {
@@ -37,8 +41,9 @@ impl Service {
         let bus = Bus::new(1024, present());
         let gauges = Arc::new(std::sync::Mutex::new(metrics::Snapshot { ready: true, ..Default::default() }));
         let (wires, commands) = wires(&gauges);
+        let live = wires.page.live.clone();
         let net = Some(Net::start(&settings, &bus, wires).unwrap());
-        Self { dir, bus, net, commands, gauges }
+        Self { dir, bus, net, commands, gauges, live }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -102,7 +107,8 @@ pub fn wires(gauges: &Arc<std::sync::Mutex<metrics::Snapshot>>) -> (Wires, Recei
     let (control, commands): (Sender<Request>, _) = crossbeam_channel::bounded(4);
     let gauges = gauges.clone();
     let gauges: metrics::Gauges = Arc::new(move || gauges.lock().unwrap().clone());
-    (Wires { control, faults: crossbeam_channel::unbounded().0, gauges, page: Default::default() }, commands)
+    let page = web::Wires { live: Live::default(), clock: Clock::live(), archive: None };
+    (Wires { control, faults: crossbeam_channel::unbounded().0, gauges, page }, commands)
 }
 
 pub fn present() -> Present {

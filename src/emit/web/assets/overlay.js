@@ -68,7 +68,7 @@ function dot(context, [x, y], { colour, width }, scale) {
 function say(context, { apex: [x, y], toward, apical_um, class: kind }, scale) {
   const mark = t(`mark.${kind}`);
   const words = apical_um === undefined ? mark : `${mark} ${number(apical_um)} µm`;
-  const size = 26 * scale;
+  const size = 15 * scale;
   context.font = `700 ${size}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "middle";

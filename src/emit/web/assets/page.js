@@ -122,7 +122,8 @@ function drawHeld() {
   canvas.height = held.bitmap.height;
   const context = canvas.getContext("2d");
   context.drawImage(held.bitmap, 0, 0);
-  draw(context, held.line, Math.max(1, held.bitmap.width / 900));
+  // Lines keep their width on the screen, however small the frame is shown.
+  draw(context, held.line, (0.7 * held.bitmap.width) / Math.max(200, canvas.clientWidth));
   sayHeld(veiled);
 }
 
@@ -331,7 +332,7 @@ const acts = {
   "do.skip": () => stage() === "open" && conduct.skip(),
   "do.close": () => stage() === "open" && conduct.close(),
   "do.comment": () => stage() === "open" && conduct.comment(subjectFinger()),
-  "do.measured": () => { store.wide = !store.wide; by("held-card").classList.toggle("large", store.wide); },
+  "do.measured": () => { store.wide = !store.wide; by("held-card").classList.toggle("large", store.wide); drawHeld(); },
   "do.health": () => health.toggle(),
   "control.take": () => conduct.control(),
   "call.category_1": () => stage() === "open" && conduct.call(subjectFinger(), "category_1"),

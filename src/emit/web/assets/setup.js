@@ -62,7 +62,7 @@ export class Setup {
       el("fieldset", {}, el("legend", {}, t("set.acclimatise")),
         el("div", { class: "inline" }, el("span", { class: "timer", id: "timer", role: "timer" }), el("button", { type: "button", id: "timer-button", on: { click: () => this.toggle() } })),
         input("celsius", "number", t("set.celsius"), { with: { min: 0, max: 50, step: 1, inputmode: "numeric" } })),
-      el("fieldset", {}, el("legend", {}, t("set.checklist")), CHECKS.map((check) => tick(`check-${check}`, t(`check.${check}`), false))),
+      el("fieldset", { class: "checks" }, el("legend", {}, t("set.checklist")), CHECKS.map((check) => tick(`check-${check}`, t(`check.${check}`), false))),
       this.equipment(),
       tick("blind", t("set.blind"), this.store.blind),
       el("button", { type: "submit", class: "primary", id: "open", disabled: this.store.welcome?.may_command === false }, t("set.open")),
