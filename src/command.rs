@@ -1,6 +1,7 @@
 //! What an operator can tell Hairpin during an exam, whoever brings it: socket, terminal, button or script.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -28,6 +29,10 @@ pub enum Command {
     /// Go on with an exam that was found interrupted.
     Resume {
         exam: String,
+    },
+    /// Another deciding model: the folder of its bundle.
+    Model {
+        bundle: PathBuf,
     },
 }
 

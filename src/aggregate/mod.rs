@@ -8,6 +8,7 @@ pub mod exam;
 pub mod field;
 pub mod finger;
 pub mod loops;
+pub mod second;
 
 use std::collections::BTreeSet;
 

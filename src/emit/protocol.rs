@@ -115,13 +115,14 @@ pub enum What {
 }
 
 /// The keys that each command takes beside `command` and `id`.
-const COMMANDS: [(&str, &[&str]); 7] = [
+const COMMANDS: [(&str, &[&str]); 8] = [
     ("open", &["subject"]),
     ("finger", &["finger"]),
     ("field", &[]),
     ("skip", &["finger", "reason"]),
     ("close", &[]),
     ("resume", &["exam"]),
+    ("model", &["bundle"]),
     ("status", &[]),
 ];
 
@@ -189,6 +190,7 @@ mod tests {
             ),
             (r#"{"command":"close"}"#, What::Do(Command::Close)),
             (r#"{"command":"resume","exam":"e-1"}"#, What::Do(Command::Resume { exam: "e-1".into() })),
+            (r#"{"command":"model","bundle":"/m"}"#, What::Do(Command::Model { bundle: "/m".into() })),
             (r#"{"command":"status"}"#, What::Status),
         ] {
             assert_eq!(understand(line.as_bytes()), Ok(Ask { id: None, what }), "{line}");

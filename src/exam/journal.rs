@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::finger::Finger;
-use crate::report::{Event, ExamEvent, ExamReport, FieldResult, FingerResult, Line, Provenance};
+use crate::report::{Event, ExamEvent, ExamReport, FieldResult, FingerResult, Line, ModelEvent, Provenance};
 
 /// Plain facts of an exam that did not reach its end. Nothing here is inferred.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,12 +14,14 @@ pub struct Recovered {
     pub opened: Option<jiff::Timestamp>,
     /// On the clock of the source that the exam was opened with.
     pub from_ms: u64,
-    /// Of the exam's opening, and of each time it was resumed.
+    /// Of the exam's opening, of each time it was resumed, and of each change of model.
     pub provenances: Vec<Provenance>,
     /// All results, in the order in which they were written; a finger examined again stands here again.
     pub fingers: Vec<FingerResult>,
     /// All results, in the order in which they were written.
     pub fields: Vec<FieldResult>,
+    /// How many of `fields` were read before the model changed last.
+    pub read_by_another: usize,
     pub skipped: BTreeMap<Finger, String>,
     /// Begun and without a result.
     pub recording: Option<Finger>,
@@ -52,6 +54,7 @@ impl Recovered {
             provenances: vec![(**provenance).clone()],
             fingers: Vec::new(),
             fields: Vec::new(),
+            read_by_another: 0,
             skipped: BTreeMap::new(),
             recording: None,
             field: None,
@@ -75,10 +78,17 @@ impl Recovered {
             Event::Finding(finding) if finding.finger.is_some() => self.unpooled += 1,
             Event::Field(field) => self.take_field(field),
             Event::Finger(finger) => self.take_finger(finger),
+            Event::Model(ModelEvent { provenance: Some(provenance), .. }) => {
+                self.provenances.push(*provenance);
+                self.read_by_another = self.fields.len();
+            }
             Event::Finding(_)
+            | Event::Model(_)
             | Event::Source(_)
             | Event::Quality(_)
             | Event::Measured(_)
+            | Event::Opinions(_)
+            | Event::Disagreement(_)
             | Event::Fault(_)
             | Event::Missed { .. }
             | Event::State(_) => {}

@@ -401,6 +401,7 @@ mod tests {
                 Item::Passed(Tiding::Fault(fault)) => format!("fault: {}", fault.message),
                 Item::Passed(Tiding::Frame(_)) => "ended".to_owned(),
                 Item::Passed(Tiding::Measured { .. } | Tiding::NotMeasured(_)) => "measured".to_owned(),
+                Item::Passed(Tiding::Opinions(_)) => "opinions".to_owned(),
             });
         }
         told
