@@ -5,9 +5,10 @@ mod common;
 use std::time::Duration;
 
 use common::{Film, Outcome, Report, Target, median, quantile, say, timed};
-use hairpin::bundle::Bundle;
+use hairpin::bundle::{Bundle, Filter, Group};
 use hairpin::decode::{Decoded, Decoder};
 use hairpin::frame::{FrameId, RawFrame, Size};
+use hairpin::infer::Describer;
 use hairpin::preprocess::{Preparer, Tensor};
 use hairpin::quality::{self, Demands, Gate, Judged};
 use hairpin::time::Stamp;
@@ -21,14 +22,19 @@ struct Times {
     gate: Vec<f64>,
     preprocess: Vec<f64>,
     both: Vec<f64>,
+    features: Vec<f64>,
 }
+
+/// Of the pictures that features are taken from; docs/bundles.md shows the same.
+const FEATURES: Size = Size::new(320, 256);
+const GROUPS: [Group; 4] = [Group::Hu, Group::Haralick, Group::Colour, Group::Lbp];
 
 fn main() -> Outcome<()> {
     let rounds = common::option("--rounds", 300)?;
     let bundle = Bundle::load(&common::bundle())?;
     let mut report = Report::default();
-    let limits = [(common::USUAL, [4.0, 3.0, 4.0]), (common::LARGE, [14.0, f64::NAN, f64::NAN])];
-    for (size, [decode, gate, both]) in limits {
+    let limits = [(common::USUAL, [4.0, 3.0, 4.0, 15.0]), (common::LARGE, [14.0, f64::NAN, f64::NAN, f64::NAN])];
+    for (size, [decode, gate, both, features]) in limits {
         say(format!("drawing frames of {size}"));
         let film = Film::draw(size, 30)?;
         say(format!("{rounds} rounds, {} kB a frame", film.mean_bytes() / 1000));
@@ -37,6 +43,7 @@ fn main() -> Outcome<()> {
         rows(&mut report, size, "gate", &times.gate, gate);
         rows(&mut report, size, "preprocess", &times.preprocess, f64::NAN);
         rows(&mut report, size, "gate and preprocess", &times.both, both);
+        rows(&mut report, size, &format!("all features at {FEATURES}"), &times.features, features);
     }
     report.finish("stages")
 }
@@ -54,7 +61,9 @@ fn measure(film: &Film, bundle: &Bundle, rounds: usize) -> Outcome<Times> {
     let mut decoder = Decoder::new()?;
     let mut gate = Gate::new(quality::Settings::default(), demands);
     let mut preparer = Preparer::new(&bundle.input);
+    let mut describer = Describer::new(&GROUPS, FEATURES, Filter::Bilinear);
     let (mut pixels, mut tensor, mut times) = (Vec::new(), Tensor::default(), Times::default());
+    let mut columns = Tensor::default();
     for n in 0..(WARM + rounds) as u64 {
         let at = Stamp::from_ns(0).after(Duration::from_nanos(n * common::PERIOD.as_nanos() as u64));
         let raw = RawFrame { id: FrameId { run: 0, seq: n }, at, bytes: film.bytes(n), ..film.frames[0].clone() };
@@ -69,12 +78,16 @@ fn measure(film: &Film, bundle: &Bundle, rounds: usize) -> Outcome<Times> {
         };
         let (prepared, preparing) = timed(|| preparer.prepare(&accepted, scale, &mut tensor));
         prepared?;
+        let image = accepted.image();
+        let (described, describing) = timed(|| describer.describe(image.size(), image.rgb(), &mut columns));
+        described?;
         pixels = accepted.into_image().into_buffer();
         if n >= WARM as u64 {
             times.decode.push(decode);
             times.gate.push(judging);
             times.preprocess.push(preparing);
             times.both.push(judging + preparing);
+            times.features.push(describing);
         }
     }
     Ok(times)

@@ -1,6 +1,7 @@
 //! What an operator can tell Hairpin during an exam, whoever brings it: socket, terminal, button or script.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -44,6 +45,10 @@ pub enum Command {
     Prepare {
         preparation: Preparation,
     },
+    /// Another deciding model: the folder of its bundle.
+    Model {
+        bundle: PathBuf,
+    },
 }
 
 impl Command {
@@ -57,13 +62,19 @@ impl Command {
             Self::Resume { .. } => "resume",
             Self::Call { .. } => "call",
             Self::Prepare { .. } => "prepare",
+            Self::Model { .. } => "model",
         }
     }
 
     pub const fn finger(&self) -> Option<Finger> {
         match self {
             Self::Finger { finger } | Self::Skip { finger, .. } | Self::Call { finger, .. } => Some(*finger),
-            Self::Open { .. } | Self::Field | Self::Close | Self::Resume { .. } | Self::Prepare { .. } => None,
+            Self::Open { .. }
+            | Self::Field
+            | Self::Close
+            | Self::Resume { .. }
+            | Self::Prepare { .. }
+            | Self::Model { .. } => None,
         }
     }
 }

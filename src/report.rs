@@ -1,5 +1,9 @@
 //! All that leaves the daemon: one line of JSON an event, versioned by `SCHEMA`.
 
+mod provenance;
+mod second;
+mod state;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -13,8 +17,8 @@ use crate::outcome::{Quality, RejectReason, Tally};
 use crate::reader::{CommandEvent, OwnCallEvent, PreparationEvent};
 use crate::scale::Scale;
 
-mod state;
-
+pub use provenance::{LocatorWords, ModelWords, Provenance, RuntimeWords};
+pub use second::{Disagreement, ModelChange, ModelEvent, Opinion, Opinions, SecondField, SecondFinger, SecondWords};
 pub use state::{Limits, Rates, Snapshot};
 
 /// Version of everything in this module; raised when a reader of the old form could misread the new.
@@ -53,10 +57,16 @@ pub enum Event {
     Finding(Finding),
     /// The loops of a frame were measured.
     Measured(Box<FrameMeasured>),
+    /// Models that do not decide have read a frame.
+    Opinions(Opinions),
     /// A field was pooled.
     Field(FieldResult),
     /// A finger was decided.
     Finger(FingerResult),
+    /// A model that does not decide says the opposite of the one that does.
+    Disagreement(Disagreement),
+    /// The deciding model was asked to be another.
+    Model(ModelEvent),
     /// The exam went a step on.
     Exam(ExamEvent),
     /// The reader's own call of a finger.
@@ -244,6 +254,9 @@ pub struct FieldResult {
     /// The loops measured in this field; absent where none were looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<FieldMeasured>,
+    /// What models that do not decide make of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub second: Vec<SecondField>,
     pub evidence: Vec<Evidence>,
 }
 
@@ -304,6 +317,9 @@ pub struct FingerResult {
     /// Over its measured fields; absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<FingerMeasured>,
+    /// What models that do not decide would call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub second: Vec<SecondFinger>,
     pub evidence: Vec<Evidence>,
 }
 
@@ -442,54 +458,6 @@ pub struct Summary {
     pub wording: Vec<String>,
 }
 
-/// What produced a result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Provenance {
-    /// Name and version.
-    pub software: String,
-    pub config_sha256: String,
-    pub model: ModelWords,
-    /// What finds the loops; absent where none are measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub locator: Option<LocatorWords>,
-    pub runtime: RuntimeWords,
-    pub source: SourceWords,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LocatorWords {
-    pub name: String,
-    pub version: String,
-    /// Of the manifest, which names the digest of every other file of the bundle.
-    pub sha256: String,
-    pub cohort: String,
-    pub validated_on_patients: bool,
-    pub provider_running: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ModelWords {
-    pub name: String,
-    pub version: String,
-    /// Of the manifest, which names the digest of every other file of the bundle.
-    pub sha256: String,
-    pub scheme: String,
-    pub labels: Vec<String>,
-    pub cohort: String,
-    pub validated_on_patients: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RuntimeWords {
-    pub library: String,
-    pub version: String,
-    pub sha256: String,
-    pub providers_asked: Vec<String>,
-    /// What really runs the nodes, with their number.
-    pub provider_running: String,
-    pub threads: u32,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     pub kind: FaultKind,
@@ -512,6 +480,8 @@ pub enum FaultKind {
     Output,
     /// The runtime refuses frames.
     Inference,
+    /// A model that does not decide refuses frames.
+    SecondOpinion,
     /// Frames do not add up, or another promise was broken.
     Internal,
 }

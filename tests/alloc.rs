@@ -12,7 +12,7 @@ use std::path::Path;
 use hairpin::bundle::Bundle;
 use hairpin::decode::Decoder;
 use hairpin::frame::{Colour, Format, FrameId, RawFrame, Size};
-use hairpin::infer::{Classifier, Runtime, Scores, Settings};
+use hairpin::infer::{Classifier, Intake, Runtime, Scores, Settings};
 use hairpin::pipeline::capture::Captured;
 use hairpin::pipeline::prepare::Step;
 use hairpin::preprocess::{Preparer, Tensor};
@@ -80,14 +80,14 @@ fn preparing_and_classifying_allocate_nothing() {
     let size = Size::new(1280, 1024);
     let rgb: Vec<u8> = (0..size.pixels() * 3).map(|i| (i % 251) as u8).collect();
     let scale = Scale::new(0.2, ScaleMethod::Simulated).unwrap();
-    for (name, tiles) in [("tiny-resize", 1), ("tiny-scale", 5 * 6)] {
+    for (name, tiles) in [("tiny-resize", 1), ("tiny-scale", 5 * 6), ("tiny-features", 1)] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/bundles/{name}-0.1.0"));
         let bundle = Bundle::load(&folder).unwrap();
-        let mut preparer = Preparer::new(&bundle.input);
+        let mut intake = Intake::new(&bundle);
         let mut classifier = Classifier::open(&runtime, &bundle, &Settings::default()).unwrap();
         let (mut tensor, mut scores) = (Tensor::default(), Scores::default());
         let mut read = || {
-            preparer.prepare_pixels(size, &rgb, Some(&scale), &mut tensor).unwrap();
+            intake.prepare_pixels(size, &rgb, Some(&scale), &mut tensor).unwrap();
             classifier.classify(&tensor, &mut scores).unwrap();
         };
         assert!(taken(&mut read) > 0, "{name}: the first frame sizes the buffers");

@@ -145,10 +145,12 @@ pub fn run(
         terms: reading.terms.clone(),
         timeline: timeline::Settings::default(),
         keyframes_per_field: pipeline::KEYFRAMES_PER_FIELD,
-        provenance: assemble::provenance(None, &reading, None, film.words.clone()),
+        provenance: assemble::provenance(None, &reading, None, &[], film.words.clone()),
+        seconds: Vec::new(),
         records: Some(Records::at(folder.path())?),
         interrupted: Vec::new(),
         script: feed.info.script.clone(),
+        loading: None,
         outlets: Outlets { bus: None, file: None, tap: Some(tap) },
     });
     let Reading { step, classifier, .. } = reading;
@@ -159,6 +161,7 @@ pub fn run(
         step,
         classifier,
         loops: None,
+        second: Vec::new(),
         desk,
         commands: never(),
         faults: never(),

@@ -225,6 +225,7 @@ mod tests {
             fields_not_classifiable: 0,
             frames: Tally::default(),
             measured: None,
+            second: Vec::new(),
             evidence: vec![],
         }
     }

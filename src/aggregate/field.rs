@@ -10,7 +10,7 @@ use crate::finger::Finger;
 use crate::frame::FrameId;
 use crate::measured::FieldMeasured;
 use crate::outcome::Tally;
-use crate::report::{Evidence, FieldDoubt, FieldResult, FieldVerdict, Pooled};
+use crate::report::{Evidence, FieldDoubt, FieldResult, FieldVerdict, Pooled, SecondField};
 use crate::time::Stamp;
 
 /// Frames that a pool keeps: twenty seconds at 30 fps. A longer field is pooled from an even sample of it, so
@@ -193,16 +193,14 @@ pub struct About {
     pub frames: Tally,
     /// The loops measured in this field; `None` where none were looked for.
     pub measured: Option<FieldMeasured>,
+    /// As models that do not decide read it.
+    pub second: Vec<SecondField>,
     pub evidence: Vec<Evidence>,
 }
 
 /// Ends a field. A field too short for a verdict is reported all the same.
 pub fn close(pool: &Pool, about: About, rules: &Rules, reader: &Reader) -> FieldResult {
-    let weighed = pool.weigh(rules, reader);
-    let verdict = match judge(pool, weighed.as_ref(), rule_of(about.measured.as_ref()), rules, reader) {
-        Ok(verdict) => verdict,
-        Err(doubt) => FieldVerdict::NotClassifiable(doubt),
-    };
+    let (pooled, verdict) = verdict(pool, about.measured.as_ref(), rules, reader);
     FieldResult {
         finger: about.finger,
         number: about.number,
@@ -212,12 +210,39 @@ pub fn close(pool: &Pool, about: About, rules: &Rules, reader: &Reader) -> Field
         to_ms: about.to.ms(),
         frames: about.frames,
         distinct: pool.distinct(),
-        pooled: weighed.map(|w| w.pooled),
+        pooled,
         verdict,
         rule: about.measured.as_ref().map(|m| m.fast_track),
         measured: about.measured,
+        second: about.second,
         evidence: about.evidence,
     }
+}
+
+/// Ends a field for a model that does not decide.
+pub fn close_second(
+    pool: &Pool,
+    model: String,
+    measured: Option<&FieldMeasured>,
+    rules: &Rules,
+    reader: &Reader,
+) -> SecondField {
+    let (pooled, verdict) = verdict(pool, measured, rules, reader);
+    SecondField { model, distinct: pool.distinct(), pooled, verdict }
+}
+
+fn verdict(
+    pool: &Pool,
+    measured: Option<&FieldMeasured>,
+    rules: &Rules,
+    reader: &Reader,
+) -> (Option<Pooled>, FieldVerdict) {
+    let weighed = pool.weigh(rules, reader);
+    let verdict = match judge(pool, weighed.as_ref(), rule_of(measured), rules, reader) {
+        Ok(verdict) => verdict,
+        Err(doubt) => FieldVerdict::NotClassifiable(doubt),
+    };
+    (weighed.map(|w| w.pooled), verdict)
 }
 
 /// What the rules say, where they say it clearly: on the edge of a rule they contradict nobody.
@@ -317,6 +342,7 @@ mod tests {
                 borderline: false,
                 not_measured: None,
             }),
+            second: vec![],
             evidence: vec![],
         };
         close(pool, about, &Rules::default(), &reader(scheme)).verdict

@@ -38,6 +38,7 @@ pub fn decide(finger: Finger, fields: &[FieldResult], rules: &Rules, reader: &Re
         fields_not_classifiable: count(|v| matches!(v, FieldVerdict::NotClassifiable(_))),
         frames: fields.iter().fold(Tally::default(), |sum, field| add(sum, &field.frames)),
         measured: loops::of_finger(fields.iter().filter_map(|f| f.measured.as_ref())),
+        second: Vec::new(),
         evidence: fields.iter().flat_map(|f| f.evidence.iter().cloned()).collect(),
     }
 }
@@ -199,6 +200,7 @@ mod tests {
             verdict,
             rule: None,
             measured: None,
+            second: Vec::new(),
             evidence: vec![],
         }
     }

@@ -9,6 +9,7 @@ pub mod field;
 pub mod finger;
 pub mod loops;
 pub mod scores;
+pub mod second;
 
 use std::collections::BTreeSet;
 

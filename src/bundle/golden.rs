@@ -7,7 +7,7 @@ use image::{ImageFormat, ImageReader, Limits};
 use serde::Deserialize;
 
 use super::files::{self, Files};
-use super::{Bundle, BundleError, Fit};
+use super::{Bundle, BundleError, Fit, GoldenFeatures, features};
 use crate::frame::Size;
 use crate::scale::UM_PER_PX_RANGE;
 
@@ -25,8 +25,12 @@ pub struct Golden {
     pub rgb: Vec<u8>,
     /// The picture's scale; there when the model's fit needs one.
     pub um_per_px: Option<f64>,
+    /// Empty where the model answers with probabilities, which stand in `features`.
     pub logits: Vec<f32>,
+    /// Of a logit or of a probability.
     pub tolerance: f32,
+    /// There when the model reads features.
+    pub features: Option<GoldenFeatures>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +42,9 @@ struct Written {
 }
 
 pub(super) fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
+    if let Some(spec) = &bundle.features {
+        return features::golden(bundle, spec);
+    }
     let (size, rgb) = picture(&bundle.dir, &bundle.files)?;
     let wrong = |message: String| BundleError::Golden { path: bundle.dir.join(EXPECTED), message };
     let text = files::read(&bundle.dir, &bundle.files, EXPECTED)?;
@@ -52,7 +59,7 @@ pub(super) fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
     if um_per_px.map_or(needed, |v| !UM_PER_PX_RANGE.contains(&v)) {
         return Err(wrong(format!("um_per_px: expected a number in {UM_PER_PX_RANGE:?}, found {um_per_px:?}")));
     }
-    Ok(Golden { size, rgb, um_per_px, logits, tolerance })
+    Ok(Golden { size, rgb, um_per_px, logits, tolerance, features: None })
 }
 
 pub(super) fn picture(bundle: &Path, listed: &Files) -> Result<(Size, Vec<u8>), BundleError> {

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::{
     Bundle, BundleError, Calibration, Channels, Cohort, Filter, Fit, InputSpec, MANIFEST, ModelId, Scheme, Seen, Task,
-    Thresholds, golden,
+    Thresholds, features, golden,
 };
 use crate::digest::sha256;
 use crate::scale::UM_PER_PX_RANGE;
@@ -21,7 +21,7 @@ const SCHEMA: u32 = 1;
 /// A manifest of our making has about two thousand bytes; a larger file is something else.
 const MANIFEST_BYTES: u64 = 1 << 20;
 /// Networks for nailfolds see 224 to 512 pixels; beyond 2048 the tensor alone would take 50 MB.
-const SIDE: std::ops::RangeInclusive<u32> = 16..=2048;
+pub(super) const SIDE: std::ops::RangeInclusive<u32> = 16..=2048;
 
 #[derive(Deserialize)]
 struct OnlySchema {
@@ -96,20 +96,20 @@ struct WrittenSeen {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenOutput {
-    name: String,
+pub(super) struct WrittenOutput {
+    pub name: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenCalibration {
+pub(super) struct WrittenCalibration {
     temperature: Spanned<f64>,
     how: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenThresholds {
+pub(super) struct WrittenThresholds {
     lower: Spanned<f32>,
     upper: Spanned<f32>,
     how: String,
@@ -143,6 +143,9 @@ impl Text {
 }
 
 pub(super) fn read(dir: &Path) -> Result<Bundle, BundleError> {
+    if task(dir)? == Task::Features {
+        return features::read(dir);
+    }
     let (sha256, text) = open(dir, Task::Classify)?;
     resolve(dir, sha256, &text, text.parse()?)
 }
@@ -194,14 +197,9 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Bundle
     plain_name(text, "version", &w.version)?;
     text.ensure(&w.licence, !w.licence.get_ref().trim().is_empty(), || "licence: expected a name".to_owned())?;
     let labels = labels(text, w.labels)?;
-    let positive = labels.iter().position(|l| l == w.positive.get_ref()).ok_or_else(|| {
-        let found = w.positive.get_ref();
-        text.error(Some(w.positive.span()), format!("positive: expected one of {labels:?}, found {found:?}"))
-    })?;
+    let positive = positive(text, &w.positive, &labels)?;
     let files = files(text, w.files)?;
-    for needed in [w.model.get_ref().as_str(), golden::INPUT, golden::EXPECTED, "CARD.md"] {
-        text.ensure(&w.model, files.contains_key(needed), || format!("[files] does not name {needed:?}"))?;
-    }
+    named(text, &w.model, &files, golden::EXPECTED)?;
     Ok(Bundle {
         dir: dir.to_owned(),
         id: ModelId { name: w.name.into_inner(), version: w.version.into_inner(), sha256 },
@@ -212,6 +210,7 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Bundle
         licence: w.licence.into_inner(),
         cohort: w.cohort,
         input: input(text, w.input)?,
+        features: None,
         output: w.output.name,
         calibration: w.calibration.map(|c| calibration(text, c)).transpose()?,
         thresholds: thresholds(text, w.thresholds)?,
@@ -231,7 +230,28 @@ pub(super) fn plain_name(text: &Text, key: &str, name: &Spanned<String>) -> Resu
     })
 }
 
-fn labels(text: &Text, labels: Spanned<Vec<String>>) -> Result<Vec<String>, BundleError> {
+/// The place of the positive label among the labels.
+pub(super) fn positive(text: &Text, positive: &Spanned<String>, labels: &[String]) -> Result<usize, BundleError> {
+    let found = positive.get_ref();
+    labels.iter().position(|label| label == found).ok_or_else(|| {
+        text.error(Some(positive.span()), format!("positive: expected one of {labels:?}, found {found:?}"))
+    })
+}
+
+/// Whether the model, its card and its golden pair are among the files.
+pub(super) fn named(
+    text: &Text,
+    model: &Spanned<String>,
+    files: &BTreeMap<String, String>,
+    expected: &str,
+) -> Result<(), BundleError> {
+    for needed in [model.get_ref().as_str(), golden::INPUT, expected, "CARD.md"] {
+        text.ensure(model, files.contains_key(needed), || format!("[files] does not name {needed:?}"))?;
+    }
+    Ok(())
+}
+
+pub(super) fn labels(text: &Text, labels: Spanned<Vec<String>>) -> Result<Vec<String>, BundleError> {
     let list = labels.get_ref();
     text.ensure(&labels, (2..=64).contains(&list.len()), || {
         format!("labels: expected 2 to 64 labels, found {}", list.len())
@@ -332,7 +352,7 @@ fn seen(text: &Text, w: WrittenSeen) -> Result<Seen, BundleError> {
     Ok(Seen { mean: w.mean.into_inner(), std: w.std.into_inner() })
 }
 
-fn calibration(text: &Text, w: WrittenCalibration) -> Result<Calibration, BundleError> {
+pub(super) fn calibration(text: &Text, w: WrittenCalibration) -> Result<Calibration, BundleError> {
     // Temperatures of trained networks lie between about 0.5 and 5 (Guo et al., ICML 2017).
     text.ensure(&w.temperature, (0.05..=50.0).contains(w.temperature.get_ref()), || {
         format!("calibration.temperature: expected 0.05 to 50, found {}", w.temperature.get_ref())
@@ -340,7 +360,7 @@ fn calibration(text: &Text, w: WrittenCalibration) -> Result<Calibration, Bundle
     Ok(Calibration { temperature: w.temperature.into_inner(), how: w.how })
 }
 
-fn thresholds(text: &Text, w: WrittenThresholds) -> Result<Thresholds, BundleError> {
+pub(super) fn thresholds(text: &Text, w: WrittenThresholds) -> Result<Thresholds, BundleError> {
     for (key, value) in [("lower", &w.lower), ("upper", &w.upper)] {
         let found = *value.get_ref();
         text.ensure(value, found > 0.0 && found < 1.0, || {

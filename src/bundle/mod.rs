@@ -2,6 +2,7 @@
 //! the manifest and every file's digest; whether the session fits the manifest is `infer`'s to say.
 //! The format is docs/bundles.md.
 
+mod features;
 mod files;
 mod golden;
 mod locate;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use features::{FeatureSpec, GoldenFeatures, Group};
 pub use golden::Golden;
 pub use locate::{FieldSpec, LocateBundle, LocateGolden};
 
@@ -50,8 +52,11 @@ pub struct Bundle {
     pub positive: usize,
     pub licence: String,
     pub cohort: Cohort,
+    /// Of the task `features` its size, filter and scale alone: the resized picture is described, not normalised.
     pub input: InputSpec,
-    /// Name of the model's output.
+    /// There when the model reads features of the picture instead of its pixels.
+    pub features: Option<FeatureSpec>,
+    /// Name of the model's output: logits, or of the task `features` probabilities.
     pub output: String,
     /// Without it the model gives scores, not probabilities.
     pub calibration: Option<Calibration>,
@@ -73,8 +78,10 @@ pub struct ModelId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// Gives a score a label.
+    /// Gives a score a label, from pixels.
     Classify,
+    /// The same from hand-made features of the picture.
+    Features,
     /// Says where loops are.
     Locate,
 }
@@ -83,6 +90,7 @@ impl Task {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Classify => "classify",
+            Self::Features => "features",
             Self::Locate => "locate",
         }
     }
@@ -202,7 +210,7 @@ pub struct Listed {
     pub bundle: Result<AnyBundle, BundleError>,
 }
 
-/// A checked bundle of either task.
+/// A checked bundle of any task; one that classifies by features is a `Classify` too.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyBundle {
     Classify(Box<Bundle>),
@@ -213,7 +221,7 @@ impl AnyBundle {
     /// Reads and checks the bundle in `dir`, whatever its task.
     pub fn load(dir: &Path) -> Result<Self, BundleError> {
         Ok(match task(dir)? {
-            Task::Classify => Self::Classify(Box::new(Bundle::load(dir)?)),
+            Task::Classify | Task::Features => Self::Classify(Box::new(Bundle::load(dir)?)),
             Task::Locate => Self::Locate(Box::new(LocateBundle::load(dir)?)),
         })
     }
@@ -235,6 +243,11 @@ impl Bundle {
     /// Reads the manifest alone.
     pub fn describe(dir: &Path) -> Result<Self, BundleError> {
         manifest::read(dir)
+    }
+
+    /// How many columns the model's input has, where it reads features.
+    pub fn columns(&self) -> Option<usize> {
+        self.features.as_ref().map(|features| features.columns().count())
     }
 
     /// Every bundle that stands directly in `dir`, by name.
@@ -290,7 +303,7 @@ mod tests {
         assert_eq!(listed.len(), 1);
         assert!(listed[0].dir.ends_with("broken") && listed[0].bundle.is_err());
         let listed = Bundle::list(Path::new(TINY).parent().unwrap()).unwrap();
-        assert_eq!(listed.iter().filter(|listed| listed.bundle.is_ok()).count(), 2);
+        assert_eq!(listed.iter().filter(|listed| listed.bundle.is_ok()).count(), 4);
     }
 
     #[test]

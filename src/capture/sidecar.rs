@@ -203,7 +203,7 @@ fn script<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Cue>>, D::Err
     if written.windows(2).any(|pair| pair[1].at_ms < pair[0].at_ms) {
         return Err(D::Error::custom("at_ms of a command must not be less than that of the one before"));
     }
-    if written.iter().any(|cue| matches!(cue.command, Command::Resume { .. })) {
+    if written.iter().any(|cue| matches!(cue.command, Command::Resume { .. } | Command::Model { .. })) {
         return Err(D::Error::custom("a recording cannot resume an exam"));
     }
     Ok(Some(written.into_iter().map(|c| Cue { at: Stamp::from_ms(c.at_ms), command: c.command }).collect()))

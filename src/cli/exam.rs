@@ -62,6 +62,11 @@ enum Action {
     Close,
     /// Go on with an exam that was interrupted
     Resume { exam: String },
+    /// Read with another model from the end of the present finger on
+    Model {
+        /// The bundle's folder
+        bundle: PathBuf,
+    },
     /// Show what is going on
     Status,
 }
@@ -78,6 +83,10 @@ impl Action {
             }
             Self::Close => Ask::Do(Command::Close),
             Self::Resume { exam } => Ask::Do(Command::Resume { exam: exam.clone() }),
+            // The service has another working folder.
+            Self::Model { bundle } => {
+                Ask::Do(Command::Model { bundle: std::path::absolute(bundle).unwrap_or_else(|_| bundle.clone()) })
+            }
             Self::Status => Ask::Status,
         }
     }

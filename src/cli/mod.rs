@@ -62,7 +62,7 @@ enum Command {
     Devices(devices::Args),
     /// Command the running service's exam.
     Exam(exam::Args),
-    /// List or verify model bundles.
+    /// List, verify, try or compare model bundles.
     Models(models::Args),
     /// Verify the record of an exam: hash chain, keyframes, report.
     Verify(verify::Args),

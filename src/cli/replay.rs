@@ -98,7 +98,7 @@ fn failure(fault: &Fault) -> Failure {
     let status = match fault.kind {
         FaultKind::Source => Status::Data,
         FaultKind::Record | FaultKind::Output => Status::Io,
-        FaultKind::Inference | FaultKind::Internal => Status::Internal,
+        FaultKind::Inference | FaultKind::SecondOpinion | FaultKind::Internal => Status::Internal,
     };
     Failure::new(status, fault.message.clone())
 }
@@ -131,6 +131,7 @@ fn start(
     let info = source.info();
     let reading = assemble::reading(&config.bundle, &config.runtime, &config.gate, info.words.scale.clone())?;
     let loops = assemble::loops(config.measure.as_ref())?;
+    let second = assemble::seconds(&config.second, &config.runtime)?;
     let (tap, lines) = bounded(64);
     let desk = Desk::new(desk::Settings {
         clock: info.clock.clone(),
@@ -138,10 +139,12 @@ fn start(
         terms: reading.terms.clone(),
         timeline: config.exam.clone(),
         keyframes_per_field: pipeline::KEYFRAMES_PER_FIELD,
-        provenance: assemble::provenance(Some(config), &reading, loops.as_ref(), info.words.clone()),
+        provenance: assemble::provenance(Some(config), &reading, loops.as_ref(), &second, info.words.clone()),
+        seconds: second.iter().map(|second| second.terms.clone()).collect(),
         records: args.out.as_deref().map(Records::at).transpose().or_fail(Status::Io)?,
         interrupted: Vec::new(),
         script: info.script.clone(),
+        loading: None,
         outlets: Outlets { bus: None, file: None, tap: Some(tap) },
     });
     let Reading { step, classifier, .. } = reading;
@@ -153,6 +156,7 @@ fn start(
         step,
         classifier,
         loops,
+        second,
         desk,
         commands,
         faults,

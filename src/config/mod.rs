@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub use raw::{OnMissing, Raw, SourceKind};
-pub use resolve::{MeasureChoice, Resolved, ScaleChoice, SourceChoice};
+pub use resolve::{MeasureChoice, Resolved, ScaleChoice, SecondChoice, SourceChoice};
 
 /// What is wrong with a configuration: always the file, and the line and key where there is one.
 #[derive(Debug, thiserror::Error)]

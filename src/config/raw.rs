@@ -13,6 +13,9 @@ use crate::{aggregate, capture, emit, infer, measure, quality, telemetry};
 pub struct Raw {
     pub source: Source,
     pub model: Model,
+    /// Models that read along and do not decide.
+    #[serde(default)]
+    pub second: Vec<Second>,
     pub runtime: infer::Settings,
     /// Without it no loops are measured.
     pub measure: Option<Measure>,
@@ -88,6 +91,21 @@ pub enum OnMissing {
 pub struct Model {
     /// A bundle's folder.
     pub bundle: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Second {
+    /// A bundle's folder.
+    pub bundle: PathBuf,
+    /// At most one frame in so much of capture time, and live no more than the machine allows.
+    #[serde(default = "second_every_ms")]
+    pub every_ms: u64,
+}
+
+/// Ten frames a second: the ten that a field needs come together in a second.
+fn second_every_ms() -> u64 {
+    100
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::raw::{self, OnMissing, Raw, SourceKind};
 use super::{ConfigError, locate};
 use crate::exam::timeline;
+use crate::pipeline::second::MOST as MOST_SECOND;
 use crate::{aggregate, capture, emit, infer, measure, quality, telemetry};
 
 /// All the program sees of its configuration.
@@ -17,6 +18,7 @@ pub struct Resolved {
     pub sha256: String,
     pub source: SourceChoice,
     pub bundle: PathBuf,
+    pub second: Vec<SecondChoice>,
     pub runtime: infer::Settings,
     pub measure: Option<MeasureChoice>,
     pub gate: quality::Settings,
@@ -52,6 +54,12 @@ pub struct ScaleChoice {
     pub magnification: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecondChoice {
+    pub bundle: PathBuf,
+    pub every: Duration,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasureChoice {
     pub bundle: PathBuf,
@@ -70,7 +78,7 @@ pub struct RecordChoice {
 const KEYFRAMES_MOST: u32 = 8;
 
 /// From every frame of a quick camera to one a minute.
-const MEASURE_EVERY_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
+const EVERY_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 
 pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigError> {
     let here = Here { path, text, folder: path.parent().unwrap_or(Path::new("")) };
@@ -97,12 +105,14 @@ pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigErro
     }
     let mut runtime = raw.runtime;
     runtime.library = here.absolute(&runtime.library);
+    runtime.engine_cache = runtime.engine_cache.map(|folder| here.absolute(&folder));
     let measure = here.measure(raw.measure, &runtime)?;
     let resolved = Resolved {
         path: path.to_owned(),
         sha256: crate::digest::sha256(text.as_bytes()),
         source,
         bundle: here.absolute(&raw.model.bundle),
+        second: here.second(raw.second)?,
         runtime,
         measure,
         gate: raw.gate,
@@ -182,6 +192,26 @@ impl Here<'_> {
         }
     }
 
+    fn second(&self, second: Vec<raw::Second>) -> Result<Vec<SecondChoice>, ConfigError> {
+        if second.len() > MOST_SECOND {
+            let message = format!("{} are too many: at most {MOST_SECOND} models read along", second.len());
+            return Err(self.wrong("second", message));
+        }
+        let mut choices: Vec<SecondChoice> = Vec::new();
+        for raw::Second { bundle, every_ms } in second {
+            if !EVERY_MS.contains(&every_ms) {
+                let (least, most) = (EVERY_MS.start(), EVERY_MS.end());
+                return Err(self.wrong("second.every_ms", format!("is {every_ms}: it must be {least} to {most}")));
+            }
+            let bundle = self.absolute(&bundle);
+            if choices.iter().any(|choice| choice.bundle == bundle) {
+                return Err(self.wrong("second.bundle", format!("{} is named twice: remove one", bundle.display())));
+            }
+            choices.push(SecondChoice { bundle, every: Duration::from_millis(every_ms) });
+        }
+        Ok(choices)
+    }
+
     fn measure(
         &self,
         measure: Option<raw::Measure>,
@@ -189,8 +219,8 @@ impl Here<'_> {
     ) -> Result<Option<MeasureChoice>, ConfigError> {
         let Some(measure) = measure else { return Ok(None) };
         self.check("measure.limits", measure.limits.check())?;
-        if !(MEASURE_EVERY_MS).contains(&measure.every_ms) {
-            let (least, most) = (MEASURE_EVERY_MS.start(), MEASURE_EVERY_MS.end());
+        if !EVERY_MS.contains(&measure.every_ms) {
+            let (least, most) = (EVERY_MS.start(), EVERY_MS.end());
             return Err(
                 self.wrong("measure.every_ms", format!("is {}: it must be {least} to {most}", measure.every_ms))
             );

@@ -3,20 +3,22 @@
 use super::camera::{self, CameraOpener};
 use super::memory;
 use crate::aggregate;
-use crate::bundle::{Bundle, InputSpec, LocateBundle};
+use crate::bundle::{Bundle, LocateBundle};
 use crate::capture::v4l2::Camera;
 use crate::capture::{self, CaptureError, CaptureErrorKind, Source};
-use crate::config::{MeasureChoice, Resolved, SourceChoice};
+use crate::config::{MeasureChoice, Resolved, SecondChoice, SourceChoice};
 use crate::decode::Decoder;
 use crate::failure::{Failure, OrFail, Status};
-use crate::infer::{self, Classifier, InferError, Locator, Runtime};
+use crate::infer::{self, Classifier, InferError, Intake, Locator, Runtime};
 use crate::pipeline::Loops;
 use crate::pipeline::measure::{Chooser, Measurer};
 use crate::pipeline::prepare::Step;
 use crate::pipeline::recover::Reopen;
-use crate::preprocess::{FieldPreparer, Preparer};
+use crate::pipeline::second::SecondModel;
+use crate::pipeline::swap::Incoming;
+use crate::preprocess::FieldPreparer;
 use crate::quality::{self, Demands, Gate};
-use crate::report::{ModelWords, Provenance, RuntimeWords, SourceWords};
+use crate::report::{ModelWords, Provenance, RuntimeWords, SecondWords, SourceWords};
 use crate::scale::Scale;
 use crate::time::Clock;
 
@@ -25,7 +27,7 @@ pub struct Reading {
     pub step: Step,
     pub classifier: Classifier,
     pub terms: aggregate::Reader,
-    pub input: InputSpec,
+    pub bundle: Bundle,
     pub model: ModelWords,
     pub runtime: RuntimeWords,
 }
@@ -44,20 +46,60 @@ pub fn reading(
         let running = classifier.provider();
         tracing::warn!("provider {provider} cannot run the model, so {running} does: {why}");
     }
-    let demands = Demands { max_um_per_px: bundle.input.max_um_per_px, needs_scale: bundle.input.needs_scale() };
-    let step = step(gate, demands, &bundle.input, scale)?;
-    let terms = aggregate::Reader::new(
-        bundle.labels.clone(),
-        bundle.positive,
-        bundle.scheme.as_str().to_owned(),
-        bundle.calibration.as_ref().map(|c| c.temperature as f32),
-        bundle.thresholds.lower,
-        bundle.thresholds.upper,
-    )
-    .or_fail(Status::Config)?;
+    let step = step(gate, &bundle, scale)?;
+    let terms = terms(&bundle)?;
     let (model, runtime) = classifier.words();
     memory::give_back();
-    Ok(Reading { step, classifier, terms, input: bundle.input, model, runtime })
+    Ok(Reading { step, classifier, terms, bundle, model, runtime })
+}
+
+/// Makes another deciding model ready for `readers` threads, beside the one that runs.
+pub fn incoming(dir: &std::path::Path, runtime: &infer::Settings, readers: u32) -> Result<Incoming, Failure> {
+    let bundle = Bundle::load(dir).or_fail(Status::Config)?;
+    let library = Runtime::load(&runtime.library).map_err(infer_failure)?;
+    let first = Classifier::open(&library, &bundle, runtime).map_err(infer_failure)?;
+    if first.frames_at_once() != readers {
+        let message = format!(
+            "provider {} reads {} frames at once and {readers} threads read now: restart the service for it",
+            first.provider(),
+            first.frames_at_once()
+        );
+        return Err(Failure::new(Status::Config, message));
+    }
+    let more = (1..readers).map(|_| first.another()).collect::<Result<Vec<_>, _>>().map_err(infer_failure)?;
+    let (model, runtime) = first.words();
+    memory::give_back();
+    Ok(Incoming {
+        bundle: dir.to_owned(),
+        intake: Intake::new(&bundle),
+        demands: demands(&bundle),
+        classifiers: [vec![first], more].into_iter().flatten().collect(),
+        terms: terms(&bundle)?,
+        model,
+        runtime,
+    })
+}
+
+/// Loads the bundles of the models that do not decide, each as the deciding one is loaded.
+pub fn seconds(choices: &[SecondChoice], runtime: &infer::Settings) -> Result<Vec<SecondModel>, Failure> {
+    // One frame after the other, by one thread: they take what the deciding model leaves.
+    let runtime = infer::Settings { threads: 1, frames_at_once: Some(1), ..runtime.clone() };
+    let open = |choice: &SecondChoice| {
+        let bundle = Bundle::load(&choice.bundle).or_fail(Status::Config)?;
+        let library = Runtime::load(&runtime.library).map_err(infer_failure)?;
+        let classifier = Classifier::open(&library, &bundle, &runtime).map_err(infer_failure)?;
+        let (model, running) = classifier.words();
+        let words = SecondWords { model, provider_running: running.provider_running };
+        Ok(SecondModel::new(Intake::new(&bundle), classifier, terms(&bundle)?, words, choice.every))
+    };
+    let models: Vec<SecondModel> = choices.iter().map(open).collect::<Result<_, Failure>>()?;
+    for (i, one) in models.iter().enumerate() {
+        if models[..i].iter().any(|other| other.words.model.id() == one.words.model.id()) {
+            let message = format!("[[second]] names two models called {}: remove one", one.words.model.id());
+            return Err(Failure::new(Status::Config, message));
+        }
+    }
+    Ok(models)
 }
 
 /// Loads the bundle that locates loops, runs its golden pair, and warms it; `None` where none is configured.
@@ -68,6 +110,18 @@ pub fn loops(choice: Option<&MeasureChoice>) -> Result<Option<Loops>, Failure> {
     let locator = Locator::open(&library, &bundle, &choice.runtime).map_err(infer_failure)?;
     let chooser = Chooser::new(FieldPreparer::new(&bundle.input), choice.every);
     Ok(Some(Loops { chooser, measurer: Measurer::new(locator, choice.limits.clone()) }))
+}
+
+fn terms(bundle: &Bundle) -> Result<aggregate::Reader, Failure> {
+    aggregate::Reader::new(
+        bundle.labels.clone(),
+        bundle.positive,
+        bundle.scheme.as_str().to_owned(),
+        bundle.calibration.as_ref().map(|c| c.temperature as f32),
+        bundle.thresholds.lower,
+        bundle.thresholds.upper,
+    )
+    .or_fail(Status::Config)
 }
 
 /// A missing library or provider is something the machine lacks; the rest is a bundle that is wrong.
@@ -83,15 +137,19 @@ pub fn infer_failure(error: InferError) -> Failure {
 impl Reading {
     /// The same warm model behind a new gate, as if no frame had come before.
     pub fn renewed(self, gate: &quality::Settings, scale: Option<Scale>) -> Result<Self, Failure> {
-        let demands = Demands { max_um_per_px: self.input.max_um_per_px, needs_scale: self.input.needs_scale() };
-        let step = step(gate, demands, &self.input, scale)?;
+        let step = step(gate, &self.bundle, scale)?;
         Ok(Self { step, ..self })
     }
 }
 
-fn step(gate: &quality::Settings, demands: Demands, input: &InputSpec, scale: Option<Scale>) -> Result<Step, Failure> {
+fn step(gate: &quality::Settings, bundle: &Bundle, scale: Option<Scale>) -> Result<Step, Failure> {
     let decoder = Decoder::new().or_fail(Status::Internal)?;
-    Ok(Step::new(decoder, Gate::new(gate.clone(), demands), Preparer::new(input), scale))
+    Ok(Step::new(decoder, Gate::new(gate.clone(), demands(bundle)), Intake::new(bundle), scale))
+}
+
+/// What the model asks of every picture.
+fn demands(bundle: &Bundle) -> Demands {
+    Demands { max_um_per_px: bundle.input.max_um_per_px, needs_scale: bundle.input.needs_scale() }
 }
 
 /// A source, open, and what opens it again; nothing does where it is read once.
@@ -153,6 +211,7 @@ pub fn provenance(
     config: Option<&Resolved>,
     reading: &Reading,
     loops: Option<&Loops>,
+    second: &[SecondModel],
     source: SourceWords,
 ) -> Provenance {
     Provenance {
@@ -160,6 +219,7 @@ pub fn provenance(
         config_sha256: config.map(|c| c.sha256.clone()).unwrap_or_default(),
         model: reading.model.clone(),
         locator: loops.map(|loops| loops.measurer.locator().words().clone()),
+        second: second.iter().map(|second| second.words.clone()).collect(),
         runtime: reading.runtime.clone(),
         source,
     }

@@ -4,6 +4,7 @@
 mod archive;
 pub mod assemble;
 mod camera;
+mod loader;
 mod memory;
 pub mod notify;
 mod reload;
@@ -72,7 +73,8 @@ impl Service {
         let info = source.info();
         let live = info.live;
         let loops = assemble::loops(config.measure.as_ref())?;
-        let provenance = assemble::provenance(Some(&config), &reading, loops.as_ref(), info.words.clone());
+        let second = assemble::seconds(&config.second, &config.runtime)?;
+        let provenance = assemble::provenance(Some(&config), &reading, loops.as_ref(), &second, info.words.clone());
         let bus = Bus::new(RING, first_present(&reading));
         let page = web::Wires {
             live: Live::default(),
@@ -81,6 +83,9 @@ impl Service {
         };
         let shown = config.emit.page.is_some().then(|| page.live.clone());
         let board = Board::default();
+        let readers = reading.classifier.frames_at_once();
+        let (loader, loading) =
+            loader::Loader::start(&config, readers, reading.model.sha256.clone()).or_fail(Status::Unavailable)?;
         let desk = Desk::new(desk::Settings {
             clock: info.clock.clone(),
             rules: config.pool.clone(),
@@ -91,9 +96,11 @@ impl Service {
                 .as_ref()
                 .map_or(pipeline::KEYFRAMES_PER_FIELD, |r| r.keyframes_per_field),
             provenance,
+            seconds: second.iter().map(|second| second.terms.clone()).collect(),
             records,
             interrupted,
             script: info.script.clone(),
+            loading: Some(loading),
             outlets: Outlets { bus: Some(bus.clone()), file, tap: None },
         });
         let readers = bus.clone();
@@ -104,7 +111,7 @@ impl Service {
         };
         let Reading { step, classifier, runtime, .. } = reading;
         board.write().runtime = Some(runtime.clone());
-        let handles = reload::Handles { gate: step.gate_handle() };
+        let handles = reload::Handles { gate: step.gate_handle(), loader };
         let (command_queue, commands) = bounded(COMMANDS);
         let (faults, output_faults) = bounded(COMMANDS);
         let running = pipeline::start(Parts {
@@ -113,6 +120,7 @@ impl Service {
             step,
             classifier,
             loops,
+            second,
             desk,
             commands,
             faults: output_faults,

@@ -1,5 +1,6 @@
 //! SIGHUP: what can change while frames flow is changed; anything else refuses the whole reload, by name.
 
+use super::loader::Loader;
 use crate::config::{self, ConfigError, Resolved};
 use crate::pipeline::prepare::GateHandle;
 use crate::telemetry;
@@ -7,6 +8,7 @@ use crate::telemetry;
 /// Where new settings go.
 pub struct Handles {
     pub gate: GateHandle,
+    pub loader: Loader,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,8 @@ pub enum ReloadError {
     NeedsRestart(Vec<&'static str>),
     #[error("{0}")]
     Log(String),
+    #[error("[model] {0}")]
+    Busy(&'static str),
 }
 
 /// Reads the file again; names the sections that changed.
@@ -24,8 +28,9 @@ pub fn reload(current: &mut Resolved, handles: &Handles) -> Result<Vec<&'static 
     let new = config::load(&current.path)?;
     let fixed = [
         ("source", current.source == new.source),
-        ("model", current.bundle == new.bundle),
         ("runtime", current.runtime == new.runtime),
+        ("measure", current.measure == new.measure),
+        ("second", current.second == new.second),
         ("pool", current.pool == new.pool),
         ("exam", current.exam == new.exam),
         ("trigger", current.trigger == new.trigger),
@@ -43,6 +48,10 @@ pub fn reload(current: &mut Resolved, handles: &Handles) -> Result<Vec<&'static 
     if current.log.level != new.log.level {
         telemetry::set_level(&new.log.level).map_err(ReloadError::Log)?;
         changed.push("log.level");
+    }
+    // Also where the name stays and the bundle behind it is another. What comes of it is an event.
+    if handles.loader.want(new.bundle.clone()).map_err(ReloadError::Busy)? {
+        changed.push("model");
     }
     if current.gate != new.gate {
         handles.gate.put(new.gate.clone());

@@ -134,7 +134,7 @@ const fn takes(name: &'static str, needs: &'static [&'static str], may: &'static
     Takes { name, needs, may }
 }
 
-const COMMANDS: [Takes; 9] = [
+const COMMANDS: [Takes; 10] = [
     takes("open", &["subject"], &[]),
     takes("finger", &["finger"], &[]),
     takes("field", &[], &[]),
@@ -143,6 +143,7 @@ const COMMANDS: [Takes; 9] = [
     takes("resume", &["exam"], &[]),
     takes("call", &["finger", "call"], &["comment", "blinded"]),
     takes("prepare", &[], &["preparation"]),
+    takes("model", &["bundle"], &[]),
     takes("status", &[], &[]),
 ];
 
@@ -255,6 +256,7 @@ mod tests {
                     },
                 }),
             ),
+            (r#"{"command":"model","bundle":"/m"}"#, What::Do(Command::Model { bundle: "/m".into() })),
             (r#"{"command":"status"}"#, What::Status),
         ] {
             assert_eq!(understand(line.as_bytes()), Ok(Ask { id: None, what }), "{line}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::finger::Finger;
 use crate::reader::{OwnCallEvent, PreparationEvent};
-use crate::report::{Event, ExamEvent, ExamReport, FieldResult, FingerResult, Line, Provenance};
+use crate::report::{Event, ExamEvent, ExamReport, FieldResult, FingerResult, Line, ModelEvent, Provenance};
 
 /// Plain facts of an exam that did not reach its end. Nothing here is inferred.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,12 +15,14 @@ pub struct Recovered {
     pub opened: Option<jiff::Timestamp>,
     /// On the clock of the source that the exam was opened with.
     pub from_ms: u64,
-    /// Of the exam's opening, and of each time it was resumed.
+    /// Of the exam's opening, of each time it was resumed, and of each change of model.
     pub provenances: Vec<Provenance>,
     /// All results, in the order in which they were written; a finger examined again stands here again.
     pub fingers: Vec<FingerResult>,
     /// All results, in the order in which they were written.
     pub fields: Vec<FieldResult>,
+    /// How many of `fields` were read before the model changed last.
+    pub read_by_another: usize,
     pub skipped: BTreeMap<Finger, String>,
     /// The newest of each finger.
     pub own_calls: BTreeMap<Finger, OwnCallEvent>,
@@ -57,6 +59,7 @@ impl Recovered {
             provenances: vec![(**provenance).clone()],
             fingers: Vec::new(),
             fields: Vec::new(),
+            read_by_another: 0,
             skipped: BTreeMap::new(),
             own_calls: BTreeMap::new(),
             preparation: None,
@@ -86,11 +89,18 @@ impl Recovered {
                 self.own_calls.insert(call.finger, call);
             }
             Event::Preparation(preparation) => self.preparation = Some(preparation),
+            Event::Model(ModelEvent { provenance: Some(provenance), .. }) => {
+                self.provenances.push(*provenance);
+                self.read_by_another = self.fields.len();
+            }
             Event::Finding(_)
             | Event::Command(_)
+            | Event::Model(_)
             | Event::Source(_)
             | Event::Quality(_)
             | Event::Measured(_)
+            | Event::Opinions(_)
+            | Event::Disagreement(_)
             | Event::Fault(_)
             | Event::Missed { .. }
             | Event::State(_) => {}

@@ -160,6 +160,8 @@ impl State {
                 self.own_call(*finger, *call, comment.as_deref(), *blinded)
             }
             Command::Prepare { preparation } => self.prepare(preparation),
+            // Which model reads is no state of the exam.
+            Command::Model { .. } => Ok((self.clone(), Vec::new())),
         }
     }
 

@@ -54,10 +54,12 @@ fn printed(page: &Page) -> String {
 
 /// A string of a style sheet; what could end it or the sheet is written as its number.
 fn quoted(text: &str) -> String {
-    let safe: String = text
-        .chars()
-        .map(|c| if c.is_ascii_control() || "\"\\<>&".contains(c) { format!("\\{:x} ", c as u32) } else { c.to_string() })
-        .collect();
+    let safe: String =
+        text.chars()
+            .map(|c| {
+                if c.is_ascii_control() || "\"\\<>&".contains(c) { format!("\\{:x} ", c as u32) } else { c.to_string() }
+            })
+            .collect();
     format!("\"{safe}\"")
 }
 

@@ -351,9 +351,7 @@ impl Lang {
             Prepared::NoCoffeeOrSmoking => ["no coffee or smoking", "ni café ni tabac", "未饮咖啡或吸烟"],
             Prepared::NoManicure => ["no manicure", "pas de manucure", "未做美甲"],
             Prepared::NoRaynaudAttack => ["no Raynaud attack", "pas de crise de Raynaud", "无雷诺发作"],
-            Prepared::VasoactiveDrugsNoted => {
-                ["vasoactive drugs noted", "vasoactifs notés", "已记录血管活性药物"]
-            }
+            Prepared::VasoactiveDrugsNoted => ["vasoactive drugs noted", "vasoactifs notés", "已记录血管活性药物"],
             Prepared::FingersLookedAt => ["fingers looked at", "doigts inspectés", "已检视手指"],
             Prepared::HandAtHeartLevel => ["hand at heart level", "main à hauteur du cœur", "手与心脏同高"],
             Prepared::OilApplied => ["oil applied", "huile appliquée", "已涂油"],

@@ -2,6 +2,9 @@
 //! not at all.
 
 mod elf;
+mod features;
+mod golden;
+mod intake;
 mod locator;
 mod maps;
 mod onnx;
@@ -12,16 +15,18 @@ use std::path::{Path, PathBuf};
 
 use onnx::{Bound, Making, Model, Port, Refusal};
 
+pub use features::Describer;
+pub use golden::Agreement;
+pub use intake::Intake;
 pub use locator::Locator;
 pub use maps::{Maps, Plane, sigmoid};
 pub use onnx::Runtime;
-pub use providers::{OnMissing, Provider, Settings};
-pub use verify::{Check, ProviderReport, probe, verify, verify_locator};
+pub use providers::{CpuNodes, OnMissing, Precision, Provider, Settings};
+pub use verify::{Check, ProviderReport, Trial, Tried, probe, trials, verify, verify_locator};
 
-use crate::bundle::{Bundle, BundleError, Golden, Seen};
-use crate::preprocess::{PrepareError, Preparer, Tensor};
+use crate::bundle::{Bundle, BundleError, FeatureSpec, Seen};
+use crate::preprocess::Tensor;
 use crate::report::{ModelWords, RuntimeWords};
-use crate::scale::{Scale, ScaleMethod};
 
 /// Why a model cannot be run, or a frame not be read.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +58,8 @@ pub enum InferError {
 /// What the model says of one frame.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
-    /// Before calibration, in the order of the labels; the mean over tiles.
+    /// Before calibration, in the order of the labels; the mean over tiles. Of a model that answers with
+    /// probabilities, their logarithms.
     pub logits: Vec<f32>,
     /// After calibration; they sum to one.
     pub probs: Vec<f32>,
@@ -67,45 +73,77 @@ pub struct Classifier {
     provider: Provider,
     frames_at_once: u32,
     passed_over: Vec<(Provider, String)>,
-    tile: [usize; 3],
+    reads: Reads,
     temperature: f64,
-    seen: Option<Seen>,
     /// Sums over tiles; kept from frame to frame.
     sums: Vec<f64>,
     model_words: ModelWords,
     runtime_words: RuntimeWords,
 }
 
+/// What the model takes and gives.
+#[derive(Clone)]
+enum Reads {
+    /// Tiles of channels, height and width, for logits.
+    Pixels { tile: [usize; 3], seen: Option<Seen> },
+    /// Columns, for probabilities.
+    Features(FeatureSpec),
+}
+
+impl Reads {
+    fn of(bundle: &Bundle) -> Self {
+        let input = &bundle.input;
+        match &bundle.features {
+            None => Self::Pixels { tile: [3, input.height as usize, input.width as usize], seen: input.seen },
+            Some(features) => Self::Features(features.clone()),
+        }
+    }
+
+    /// Channels, height and width of one tile; a row of features is one of height 1.
+    fn tile(&self) -> [usize; 3] {
+        match self {
+            Self::Pixels { tile, .. } => *tile,
+            Self::Features(features) => [1, 1, features.columns().count()],
+        }
+    }
+
+    fn out_of_cohort(&self, tensor: &Tensor) -> bool {
+        match self {
+            Self::Pixels { seen, .. } => seen.is_some_and(|seen| outside(&seen, tensor)),
+            Self::Features(features) => {
+                let beyond = |(value, [low, high]): (&f32, &[f32; 2])| !(low..=high).contains(&value);
+                features.seen.as_ref().is_some_and(|seen| tensor.data.iter().zip(seen).any(beyond))
+            }
+        }
+    }
+}
+
+/// Least probability whose logarithm is taken: trees and neighbours say 0 at times. docs/bundles.md.
+const LEAST_PROBABILITY: f64 = 1e-6;
+
 impl Classifier {
     /// Opens the model on the first provider that can run it, checks that it is what the manifest says, and runs
     /// the golden pair, which also warms it.
     pub fn open(runtime: &Runtime, bundle: &Bundle, settings: &Settings) -> Result<Self, InferError> {
         let golden = bundle.golden()?;
-        let (mut classifier, input) = Self::unproven(runtime, bundle, settings, &golden)?;
-        classifier.check_golden(bundle, &golden, &input)?;
+        let mut classifier = Self::unproven(runtime, bundle, settings)?;
+        classifier.check_golden(bundle, &golden)?;
         Ok(classifier)
     }
 
-    /// All of `open` but the golden pair's comparison.
-    fn unproven(
-        runtime: &Runtime,
-        bundle: &Bundle,
-        settings: &Settings,
-        golden: &Golden,
-    ) -> Result<(Self, Tensor), InferError> {
+    /// All of `open` but the golden pair.
+    fn unproven(runtime: &Runtime, bundle: &Bundle, settings: &Settings) -> Result<Self, InferError> {
         let bytes = bundle.model_bytes()?;
         let Able { provider, model, passed_over } = first_able(runtime, &bundle.dir, &bundle.model, &bytes, settings)?;
         let nodes = open_nodes(&model);
         let bound = bind(bundle, model)?;
-        let input = prepared(bundle, golden)?;
-        let classifier = Self {
+        Ok(Self {
             bound,
             provider,
             frames_at_once: settings.frames_at_once(provider),
             passed_over,
-            tile: [3, bundle.input.height as usize, bundle.input.width as usize],
+            reads: Reads::of(bundle),
             temperature: bundle.calibration.as_ref().map_or(1.0, |c| c.temperature),
-            seen: bundle.input.seen,
             sums: vec![0.0; bundle.labels.len()],
             model_words: model_words(bundle),
             runtime_words: RuntimeWords {
@@ -116,8 +154,7 @@ impl Classifier {
                 provider_running: format!("{provider} ({nodes})"),
                 threads: settings.threads,
             },
-        };
-        Ok((classifier, input))
+        })
     }
 
     /// A classifier that runs the same loaded model beside this one, on memory of its own.
@@ -125,6 +162,7 @@ impl Classifier {
         Ok(Self {
             bound: self.bound.another().map_err(|message| InferError::Frame { message })?,
             passed_over: self.passed_over.clone(),
+            reads: self.reads.clone(),
             sums: self.sums.clone(),
             model_words: self.model_words.clone(),
             runtime_words: self.runtime_words.clone(),
@@ -132,34 +170,20 @@ impl Classifier {
         })
     }
 
-    fn check_golden(&mut self, bundle: &Bundle, golden: &Golden, input: &Tensor) -> Result<(), InferError> {
-        let mut found = Scores::default();
-        self.classify(input, &mut found)?;
-        let far = |(a, b): (&f32, &f32)| (a - b).abs() > golden.tolerance;
-        if found.logits.iter().zip(&golden.logits).any(far) {
-            let message = format!(
-                "the golden picture gives other logits on provider {}: expected {:?} within {}, found {:?}",
-                self.provider, golden.logits, golden.tolerance, found.logits
-            );
-            return Err(InferError::Model { dir: bundle.dir.clone(), message });
-        }
-        Ok(())
-    }
-
     /// Scores of one prepared picture. Tiles are run one by one, so that memory does not grow with the picture
     /// and a tile's score does not depend on its neighbours (batched kernels may round otherwise).
     pub fn classify(&mut self, tensor: &Tensor, scores: &mut Scores) -> Result<(), InferError> {
-        let found = [tensor.channels, tensor.height, tensor.width];
-        let samples = tensor.tiles * self.tile.iter().product::<usize>();
-        if found != self.tile || tensor.tiles == 0 || tensor.data.len() != samples {
+        let (tile, found) = (self.reads.tile(), [tensor.channels, tensor.height, tensor.width]);
+        let samples = tensor.tiles * tile.iter().product::<usize>();
+        if found != tile || tensor.tiles == 0 || tensor.data.len() != samples {
             let message = format!(
-                "expected tiles of {:?}, found {} of {found:?} in {} samples",
-                self.tile,
+                "expected tiles of {tile:?}, found {} of {found:?} in {} samples",
                 tensor.tiles,
                 tensor.data.len()
             );
             return Err(InferError::Frame { message });
         }
+        self.check_features(tensor)?;
         self.sums.fill(0.0);
         for tile in tensor.data.chunks_exact(tensor.tile_len()) {
             let logits = self.bound.run(tile).map_err(|message| InferError::Frame { message })?;
@@ -172,10 +196,36 @@ impl Classifier {
             let message = format!("expected finite logits, found sums {:?} over {tiles} tiles", self.sums);
             return Err(InferError::Frame { message });
         }
+        if matches!(self.reads, Reads::Features(_)) {
+            self.take_logarithms()?;
+        }
         scores.logits.clear();
         scores.logits.extend(self.sums.iter().map(|sum| (sum / tiles) as f32));
         softmax(&scores.logits, self.temperature, &mut scores.probs);
-        scores.out_of_cohort = self.seen.is_some_and(|seen| outside(&seen, tensor));
+        scores.out_of_cohort = self.reads.out_of_cohort(tensor);
+        Ok(())
+    }
+
+    /// Trees take what is not a number for a value like any other.
+    fn check_features(&self, tensor: &Tensor) -> Result<(), InferError> {
+        let Reads::Features(features) = &self.reads else { return Ok(()) };
+        match features.columns().zip(&tensor.data).find(|(_, value)| !value.is_finite()) {
+            None => Ok(()),
+            Some((column, value)) => {
+                Err(InferError::Frame { message: format!("the feature {column} is {value}, which is no number") })
+            }
+        }
+    }
+
+    fn take_logarithms(&mut self) -> Result<(), InferError> {
+        // Single precision, and a model that may round each class by itself.
+        let slack = 1e-3;
+        let share = |p: &f64| (-slack..=1.0 + slack).contains(p);
+        if !self.sums.iter().all(share) || (self.sums.iter().sum::<f64>() - 1.0).abs() > slack {
+            let message = format!("expected probabilities that sum to 1, found {:?}", self.sums);
+            return Err(InferError::Frame { message });
+        }
+        self.sums.iter_mut().for_each(|p| *p = p.max(LEAST_PROBABILITY).ln());
         Ok(())
     }
 
@@ -224,7 +274,7 @@ fn first_able(
     let unable = |(provider, message)| InferError::Provider { provider, library: runtime.path.clone(), message };
     let mut passed_over = Vec::new();
     for &provider in &settings.providers {
-        let making = Making { provider, threads: settings.threads / settings.frames_at_once(provider), cancel: None };
+        let making = Making { provider, settings, cancel: None };
         match Model::open(runtime, bytes, making) {
             Ok(model) => return Ok(Able { provider, model, passed_over }),
             Err(Refusal::Model(message)) => {
@@ -244,15 +294,17 @@ fn first_able(
 fn bind(bundle: &Bundle, model: Model) -> Result<Bound, InferError> {
     let wrong = |message| InferError::Model { dir: bundle.dir.clone(), message };
     let spec = &bundle.input;
-    let input = [1, 3, spec.height as usize, spec.width as usize];
+    let pixels = [1, 3, spec.height as usize, spec.width as usize];
+    let columns = bundle.columns().map(|columns| [1, columns]);
+    let input = columns.as_ref().map_or(&pixels[..], |columns| &columns[..]);
     let output = [1, bundle.labels.len()];
-    fits("input", &model.inputs, &spec.name, &input).map_err(wrong)?;
+    fits("input", &model.inputs, &spec.name, input).map_err(wrong)?;
     fits("output", &model.outputs, &bundle.output, &output).map_err(wrong)?;
     if let [_, other, ..] = &model.inputs[..] {
         return Err(wrong(format!("expected a model of one input, found also {:?}", other.name)));
     }
     let (input_name, output_name) = (spec.name.clone(), bundle.output.clone());
-    Bound::new(model, (&input_name, &input), (&output_name, &output)).map_err(wrong)
+    Bound::new(model, (&input_name, input), (&output_name, &output)).map_err(wrong)
 }
 
 /// Whether one of `ports` has the name, and takes the shape.
@@ -269,17 +321,6 @@ fn fits(what: &str, ports: &[Port], name: &str, shape: &[usize]) -> Result<(), S
         return Ok(());
     }
     Err(format!("{what} {name:?}: expected 32-bit floats of shape {shape:?}, found {}", port.words))
-}
-
-fn prepared(bundle: &Bundle, golden: &Golden) -> Result<Tensor, InferError> {
-    let scale = golden.um_per_px.and_then(|v| Scale::new(v, ScaleMethod::Entered));
-    let mut tensor = Tensor::default();
-    let done = Preparer::new(&bundle.input).prepare_pixels(golden.size, &golden.rgb, scale.as_ref(), &mut tensor);
-    done.map_err(|e: PrepareError| InferError::Model {
-        dir: bundle.dir.clone(),
-        message: format!("the golden picture: {e}"),
-    })?;
-    Ok(tensor)
 }
 
 fn model_words(bundle: &Bundle) -> ModelWords {

@@ -17,8 +17,8 @@ use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 use ort::{AsPointer, ErrorCode};
 
 use super::elf::check_whole;
-use super::{InferError, Provider};
-use crate::digest::sha256_of_file;
+use super::{CpuNodes, InferError, Precision, Provider, Settings};
+use crate::digest::{sha256, sha256_of_file};
 
 /// The ONNX Runtime library of this process. Cloning shares it.
 #[derive(Clone)]
@@ -118,7 +118,8 @@ pub(super) struct Model {
 #[derive(Clone, Copy)]
 pub(super) struct Making<'a> {
     pub provider: Provider,
-    pub threads: u32,
+    /// Its providers are not looked at.
+    pub settings: &'a Settings,
     /// Called with the means to break off, before the model is loaded: building an engine can take minutes.
     pub cancel: Option<&'a dyn Fn(Canceler)>,
 }
@@ -155,7 +156,8 @@ impl From<ort::Error> for Refusal {
 
 impl Model {
     pub(super) fn open(runtime: &Runtime, bytes: &[u8], making: Making<'_>) -> Result<Self, Refusal> {
-        let mut builder = options(runtime, making)?;
+        let cache = engine_folder(runtime, bytes, making).map_err(Refusal::Provider)?;
+        let mut builder = options(runtime, making, cache.as_deref())?;
         if let Some(tell) = making.cancel {
             tell(Canceler(builder.canceler()));
         }
@@ -166,14 +168,37 @@ impl Model {
             let message = format!("it took none of the model's nodes, which would run on {nodes:?}");
             return Err(Refusal::Provider(message));
         }
+        if nodes.len() > 1 && making.settings.cpu_nodes == CpuNodes::Refuse {
+            let message =
+                format!("it left some of the model's nodes to others: {nodes:?}; cpu_nodes = \"allow\" accepts that");
+            return Err(Refusal::Provider(message));
+        }
         let inputs = session.inputs().iter().map(Port::from).collect();
         let outputs = session.outputs().iter().map(Port::from).collect();
         Ok(Self { session, nodes, inputs, outputs })
     }
 }
 
-fn options(runtime: &Runtime, making: Making<'_>) -> Result<SessionBuilder, ort::Error> {
-    let threads = making.threads as usize;
+/// Where the engines of this model lie: what made them, and what they were made for, is in the folder's name.
+fn engine_folder(runtime: &Runtime, bytes: &[u8], making: Making<'_>) -> Result<Option<PathBuf>, String> {
+    let Making { provider, settings, .. } = making;
+    let Some(root) = settings.engine_cache.as_ref().filter(|_| provider.builds_engines()) else { return Ok(None) };
+    // Absent where there is no NVIDIA driver.
+    let driver = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
+    let key = format!(
+        "{} {} {provider} {} {} {driver}",
+        sha256(bytes),
+        runtime.sha256,
+        settings.device,
+        settings.precision.as_str()
+    );
+    let folder = root.join(&sha256(key.as_bytes())[..16]);
+    std::fs::create_dir_all(&folder).map_err(|e| format!("cannot make the engine cache {}: {e}", folder.display()))?;
+    Ok(Some(folder))
+}
+
+fn options(runtime: &Runtime, making: Making<'_>, cache: Option<&Path>) -> Result<SessionBuilder, ort::Error> {
+    let threads = (making.settings.threads / making.settings.frames_at_once(making.provider)) as usize;
     let builder = Session::builder(&runtime.environment)?
         .with_no_environment_execution_providers()?
         .with_log_level(LogLevel::Warning)?
@@ -185,20 +210,45 @@ fn options(runtime: &Runtime, making: Making<'_>) -> Result<SessionBuilder, ort:
         .with_config_entry("session.record_ep_graph_assignment_info", "1")?
         // DirectML runs only without memory patterns. The CPU needs 12 MB less without (DenseNet-121), and is as fast.
         .with_memory_pattern(!matches!(making.provider, Provider::DirectMl | Provider::Cpu))?;
-    Ok(builder.with_execution_providers([dispatch(making.provider, threads).error_on_failure()])?)
+    Ok(builder.with_execution_providers([dispatch(making, threads, cache).error_on_failure()])?)
 }
 
 /// Providers as a medical reader wants them: full single precision, and no search that makes the first frames slow.
-fn dispatch(provider: Provider, threads: usize) -> ExecutionProviderDispatch {
-    match provider {
-        Provider::TensorRt => ep::TensorRT::default().build(),
+fn dispatch(making: Making<'_>, threads: usize, cache: Option<&Path>) -> ExecutionProviderDispatch {
+    let Settings { device, precision, .. } = *making.settings;
+    let gpu = device.cast_signed();
+    let half = precision == Precision::Half;
+    match making.provider {
+        Provider::TensorRt => {
+            let provider = ep::TensorRT::default().with_device_id(gpu).with_fp16(half);
+            match cache {
+                Some(folder) => {
+                    let path = folder.display();
+                    provider
+                        .with_engine_cache(true)
+                        .with_engine_cache_path(&path)
+                        .with_timing_cache(true)
+                        .with_timing_cache_path(&path)
+                        .build()
+                }
+                None => provider.build(),
+            }
+        }
         Provider::Cuda => ep::CUDA::default()
+            .with_device_id(gpu)
             .with_tf32(false)
             .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
             .build(),
-        Provider::OpenVino => ep::OpenVINO::default().with_num_threads(threads).build(),
-        Provider::MiGraphX => ep::MIGraphX::default().build(),
-        Provider::DirectMl => ep::DirectML::default().build(),
+        Provider::OpenVino => {
+            let provider =
+                ep::OpenVINO::default().with_num_threads(threads).with_precision(if half { "FP16" } else { "FP32" });
+            match cache {
+                Some(folder) => provider.with_cache_dir(folder.display()).build(),
+                None => provider.build(),
+            }
+        }
+        Provider::MiGraphX => ep::MIGraphX::default().with_device_id(gpu).build(),
+        Provider::DirectMl => ep::DirectML::default().with_device_id(gpu).build(),
         Provider::CoreMl => ep::CoreML::default().build(),
         // Without the arena the runtime takes 10 MB anew for each frame: 2500 page faults, or memory that glibc keeps.
         Provider::Cpu => ep::CPU::default().with_arena_allocator(true).build(),

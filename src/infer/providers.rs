@@ -48,6 +48,11 @@ impl Provider {
         }
     }
 
+    /// Whether it builds something for this machine that can be kept.
+    pub(super) const fn builds_engines(self) -> bool {
+        matches!(self, Self::TensorRt | Self::OpenVino)
+    }
+
     /// What to install to have it. Versions are those that the builds of ONNX Runtime 1.31 and 1.32 ask for.
     pub const fn install(self) -> &'static str {
         match self {
@@ -78,6 +83,35 @@ pub enum OnMissing {
     Next,
 }
 
+/// What to do when a provider that runs the model leaves some of its nodes to the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CpuNodes {
+    /// The provider cannot run the model.
+    Refuse,
+    /// It runs what it takes; how many nodes that is stands in every exam's provenance.
+    Allow,
+}
+
+/// Of the arithmetic on a GPU. The golden pair says whether the model bears it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits, no TF32.
+    Single,
+    /// 16 bits where the provider finds them faster: TensorRT and OpenVINO. Others stay at 32.
+    Half,
+}
+
+impl Precision {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Half => "half",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Settings {
@@ -86,6 +120,14 @@ pub struct Settings {
     /// Tried in this order, one at a time.
     pub providers: Vec<Provider>,
     pub on_missing: OnMissing,
+    pub cpu_nodes: CpuNodes,
+    /// Which of several GPUs, as its driver counts them: CUDA, TensorRT, MIGraphX, DirectML.
+    pub device: u32,
+    pub precision: Precision,
+    /// Folder for engines that were built for this machine (TensorRT, OpenVINO), so that the next start is quick. Each
+    /// model, library, driver and option has a folder of its own in it. The golden pair is run after a cached engine
+    /// is loaded as after any.
+    pub engine_cache: Option<PathBuf>,
     /// Threads that infer, all together. More than there are free cores is slower: on two shared cores DenseNet-121
     /// took 62 ms with two spinning threads and 32 ms with one.
     pub threads: u32,
@@ -102,6 +144,10 @@ impl Default for Settings {
             library: PathBuf::from("lib/libonnxruntime.so.1.32.0"),
             providers: vec![Provider::Cpu],
             on_missing: OnMissing::Refuse,
+            cpu_nodes: CpuNodes::Refuse,
+            device: 0,
+            precision: Precision::Single,
+            engine_cache: None,
             threads: 1,
             frames_at_once: None,
         }
@@ -134,6 +180,10 @@ impl Settings {
         // Beyond 64 threads one frame of 224x224 pixels has nothing left to share out.
         if !(1..=64).contains(&self.threads) {
             return Err(format!("threads: expected 1 to 64, found {}", self.threads));
+        }
+        // More GPUs than a workstation has slots; a larger number is a slip.
+        if self.device > 15 {
+            return Err(format!("device: expected 0 to 15, found {}", self.device));
         }
         self.check_frames_at_once()
     }
@@ -169,6 +219,9 @@ mod tests {
         assert!(wrong("frames_at_once = 0").contains("found 0"));
         assert!(wrong("threads = 2\nframes_at_once = 2\nproviders = [\"cuda\", \"cpu\"]").contains("expected 1"));
         assert!(wrong("library = \"\"").contains("library: expected"));
+        assert!(wrong("device = 16").contains("device: expected 0 to 15, found 16"));
+        assert!(toml::from_str::<Settings>("precision = \"quarter\"").is_err());
+        assert!(toml::from_str::<Settings>("cpu_nodes = \"some\"").is_err());
         assert!(toml::from_str::<Settings>("providers = [\"gpu\"]").is_err());
         assert!(toml::from_str::<Settings>("provider = [\"cpu\"]").is_err());
     }

@@ -393,8 +393,15 @@ mod tests {
         let mut then = then.into_iter();
         let reopen: Box<dyn Reopen> =
             Box::new(move || then.next().ok_or_else(|| CaptureError::new(CaptureErrorKind::NotFound, "gone")));
-        let capture =
-            Capture { out, stop: Stop::new(), beat: Beat::default(), reopen: Some(reopen), wanted, urgent: None, live: None };
+        let capture = Capture {
+            out,
+            stop: Stop::new(),
+            beat: Beat::default(),
+            reopen: Some(reopen),
+            wanted,
+            urgent: None,
+            live: None,
+        };
         capture.run(first);
         told(&received)
     }
@@ -412,6 +419,7 @@ mod tests {
                 Item::Passed(Tiding::Fault(fault)) => format!("fault: {}", fault.message),
                 Item::Passed(Tiding::Frame(_)) => "ended".to_owned(),
                 Item::Passed(Tiding::Measured { .. } | Tiding::NotMeasured(_)) => "measured".to_owned(),
+                Item::Passed(Tiding::Opinions(_)) => "opinions".to_owned(),
             });
         }
         told
@@ -443,7 +451,7 @@ mod tests {
         let (urgent, heard) = crossbeam_channel::bounded(4);
         let reopen: Option<Box<dyn Reopen>> = None;
         let (stop, wanted) = (Stop::new(), Wanted::always());
-        let capture = Capture { out, stop, beat: Beat::default(), reopen, wanted, urgent: Some(urgent) };
+        let capture = Capture { out, stop, beat: Beat::default(), reopen, wanted, urgent: Some(urgent), live: None };
         capture.run(Scripted::source(vec![frame(0), Err(CaptureErrorKind::NotFound)]));
         assert_eq!(heard.try_recv().unwrap().message, "as scripted");
         assert_eq!(told(&received), ["opened", "frame 0.0 lost 0", "lost: as scripted"]);

@@ -33,16 +33,19 @@ pub struct Beats {
     pub prepare: Beat,
     /// Of a thread that need not be there.
     pub measure: Beat,
+    /// Likewise.
+    pub second: Beat,
     pub read: Beat,
     pub exam: Beat,
 }
 
 impl Beats {
-    pub fn counts(&self) -> [(&'static str, u64); 5] {
+    pub fn counts(&self) -> [(&'static str, u64); 6] {
         [
             ("capture", self.capture.count()),
             ("prepare", self.prepare.count()),
             ("measure", self.measure.count()),
+            ("second", self.second.count()),
             ("read", self.read.count()),
             ("exam", self.exam.count()),
         ]
@@ -53,7 +56,7 @@ impl Beats {
 #[derive(Debug)]
 pub struct Progress {
     beats: Beats,
-    last: [(&'static str, u64); 5],
+    last: [(&'static str, u64); 6],
 }
 
 impl Progress {
@@ -84,6 +87,7 @@ mod tests {
     fn one_still_thread_is_named() {
         let beats = Beats::default();
         beats.measure.rest();
+        beats.second.rest();
         let mut progress = Progress::new(beats.clone());
         beats.capture.tick();
         beats.prepare.tick();

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::frame::{FrameId, RawFrame};
+use crate::infer::Scores;
 use crate::measured::Measured;
 use crate::outcome::{Damage, Quality, RejectReason, Tally, View};
 use crate::report::{Fault, Recovery, SourceWords};
@@ -17,6 +18,8 @@ pub enum Tiding {
         raw: RawFrame,
         measured: Box<Measured>,
     },
+    /// What models that do not decide make of a live frame, which may have gone by some time ago.
+    Opinions(Box<Opinions>),
     /// The locating network refused a frame.
     NotMeasured(String),
     /// The source is open, for the first time or again.
@@ -68,9 +71,31 @@ pub struct Scored {
     pub out_of_cohort: bool,
     /// Where the reading waited for it.
     pub measured: Option<Box<Measured>>,
+    /// Likewise.
+    pub opinions: Option<Box<Opinions>>,
     /// Equal for copies of the same picture.
     pub fingerprint: u64,
+    /// Of the model that read it.
+    pub generation: u64,
     pub spent: Spent,
+}
+
+/// A frame as models that do not decide read it, with what their pools need to know of it.
+#[derive(Debug)]
+pub struct Opinions {
+    pub frame: FrameId,
+    pub at: Stamp,
+    /// The gate's.
+    pub weight: f32,
+    pub fingerprint: u64,
+    pub read: Vec<Read>,
+}
+
+#[derive(Debug)]
+pub struct Read {
+    /// Its place among the models that do not decide.
+    pub model: usize,
+    pub scores: Scores,
 }
 
 /// Where the time of one frame went.

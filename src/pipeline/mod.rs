@@ -11,7 +11,9 @@ pub mod prepare;
 mod queue;
 pub mod read;
 pub mod recover;
+pub mod second;
 pub mod stop;
+pub mod swap;
 mod turns;
 pub mod wanted;
 
@@ -29,6 +31,7 @@ use self::prepare::{Prepare, Step};
 use self::queue::{Policy, mailbox};
 use self::read::Read;
 use self::recover::Reopen;
+use self::second::SecondModel;
 use self::stop::Stop;
 use self::turns::Turns;
 use self::wanted::Wanted;
@@ -61,6 +64,8 @@ pub struct Parts {
     pub classifier: Classifier,
     /// Absent where no loops are measured.
     pub loops: Option<Loops>,
+    /// Models that read along and do not decide.
+    pub second: Vec<SecondModel>,
     pub desk: Desk,
     pub commands: Receiver<Request>,
     /// Of outputs that failed after they had opened.
@@ -102,8 +107,21 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result
 
 /// Starts the data threads: one each, and for reading one for each frame read at once.
 pub fn start(parts: Parts) -> io::Result<Running> {
-    let Parts { source, reopen, mut step, classifier, loops, desk, commands, faults, urgent, board, wanted, live: shown } =
-        parts;
+    let Parts {
+        source,
+        reopen,
+        mut step,
+        classifier,
+        loops,
+        second,
+        desk,
+        commands,
+        faults,
+        urgent,
+        board,
+        wanted,
+        live: shown,
+    } = parts;
     let (policy, depth) =
         if source.info().live { (Policy::DropOldest, DEPTH_LIVE) } else { (Policy::Block, DEPTH_REPLAY) };
     let (stop, beats) = (Stop::new(), Beats::default());
@@ -120,7 +138,8 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     ];
 
     let cut_off = Box::new(raw_out.closer());
-    let live = source.info().live;
+    let (live, swap) = (source.info().live, desk.swap());
+    step.swap_by(swap.clone());
     let measure = loops.map(|Loops { mut chooser, measurer }| {
         let (input, spares) = chooser.connect(!live);
         step.measure_with(chooser);
@@ -128,6 +147,14 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     });
     if measure.is_none() {
         beats.measure.rest();
+    }
+    let second = (!second.is_empty()).then(|| {
+        let (chooser, second) = second::connect(second, findings_out.clone(), beats.second.clone(), !live);
+        step.ask_also(chooser);
+        second
+    });
+    if second.is_none() {
+        beats.second.rest();
     }
     let capture = Capture {
         out: raw_out,
@@ -147,9 +174,13 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     if let Some(measure) = measure {
         threads.push(spawn("measure", move || measure.run())?);
     }
+    if let Some(second) = second {
+        threads.push(spawn("second", move || second.run())?);
+    }
     for classifier in classifiers {
         let (input, out, spares) = (input.clone(), findings_out.clone(), spares_out.clone());
-        threads.push(spawn("read", move || Read { input, out, spares, classifier }.run())?);
+        let read = Read { input, out, spares, classifier, generation: 0, swap: swap.clone() };
+        threads.push(spawn("read", move || read.run())?);
     }
     // Only the readers hold these now, so that the last of them closes what comes behind.
     drop((input, findings_out, spares_out));

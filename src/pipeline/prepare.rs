@@ -8,14 +8,17 @@ use crossbeam_channel::Receiver as Channel;
 
 use super::capture::Captured;
 use super::counters::Beat;
-use super::ended::{End, Ended, Spent, Tiding, timed};
+use super::ended::{End, Ended, Opinions, Spent, Tiding, timed};
 use super::measure::Chooser;
 use super::queue::{Closed, Frame, Item, Popped, Receiver, Sender};
+use super::second;
+use super::swap::Swap;
 use crate::decode::{Decoded, Decoder};
 use crate::frame::{Image, RawFrame};
+use crate::infer::Intake;
 use crate::measured::Measured;
 use crate::outcome::{Quality, View};
-use crate::preprocess::{Preparer, Tensor};
+use crate::preprocess::Tensor;
 use crate::quality::{self, Gate, Judged};
 use crate::scale::Scale;
 
@@ -29,8 +32,12 @@ pub struct Prepared {
     pub quality: Quality,
     pub view: View,
     pub fingerprint: u64,
+    /// Of the model that it was prepared for.
+    pub generation: u64,
     /// Its loops, when they are waited for.
     pub measured: Option<Channel<Measured>>,
+    /// What other models make of it, when they are waited for.
+    pub opinions: Option<Channel<Opinions>>,
     pub tolerated: bool,
     pub lost_before: u64,
     pub spent: Spent,
@@ -99,23 +106,48 @@ impl GateHandle {
 pub struct Step {
     decoder: Decoder,
     gate: Gate,
-    preparer: Preparer,
+    intake: Intake,
     scale: Option<Scale>,
     chooser: Option<Chooser>,
+    second: Option<second::Chooser>,
     new_gate: GateHandle,
+    swap: Swap,
+    generation: u64,
     pixels: Vec<u8>,
     spare: Option<Tensor>,
 }
 
 impl Step {
-    pub fn new(decoder: Decoder, gate: Gate, preparer: Preparer, scale: Option<Scale>) -> Self {
-        let (new_gate, pixels) = (GateHandle::default(), Vec::new());
-        Self { decoder, gate, preparer, scale, chooser: None, new_gate, pixels, spare: None }
+    pub fn new(decoder: Decoder, gate: Gate, intake: impl Into<Intake>, scale: Option<Scale>) -> Self {
+        let (new_gate, pixels, intake) = (GateHandle::default(), Vec::new(), intake.into());
+        Self {
+            decoder,
+            gate,
+            intake,
+            scale,
+            chooser: None,
+            second: None,
+            new_gate,
+            swap: Swap::default(),
+            generation: 0,
+            pixels,
+            spare: None,
+        }
     }
 
     /// Has some of the frames measured, too.
     pub(super) fn measure_with(&mut self, chooser: Chooser) {
         self.chooser = Some(chooser);
+    }
+
+    /// Has some of the frames read by models that do not decide, too.
+    pub(super) fn ask_also(&mut self, second: second::Chooser) {
+        self.second = Some(second);
+    }
+
+    /// Where another model will be laid.
+    pub(super) fn swap_by(&mut self, swap: Swap) {
+        self.swap = swap;
     }
 
     /// Where new settings of the gate can be put from another thread.
@@ -127,6 +159,10 @@ impl Step {
     pub fn prepare(&mut self, captured: Captured, mut tensor: Tensor) -> Result<Prepared, Ended> {
         if let Some(settings) = self.new_gate.take() {
             self.gate.set(settings);
+        }
+        if let Some(order) = self.swap.take_order() {
+            self.gate.demand(order.demands);
+            (self.intake, self.generation) = (order.intake, order.generation);
         }
         let Captured { raw, lost_before } = captured;
         let mut spent = Spent::default();
@@ -156,7 +192,7 @@ impl Step {
             }
         };
         let start = Instant::now();
-        let done = self.preparer.prepare(&accepted, self.scale.as_ref(), &mut tensor);
+        let done = self.intake.prepare(&accepted, self.scale.as_ref(), &mut tensor);
         spent.preprocess = start.elapsed();
         let (quality, view) = (*accepted.quality(), accepted.view());
         let image = accepted.into_image();
@@ -167,9 +203,30 @@ impl Step {
         }
         let chooser = self.chooser.as_mut();
         let measured = chooser.and_then(|chooser| chooser.consider(&raw, &image, self.scale.as_ref()));
-        self.keep(image);
         let fingerprint = fingerprint(&raw);
-        Ok(Prepared { raw, tensor, quality, view, fingerprint, measured, tolerated, lost_before, spent })
+        let offer = second::Offer {
+            frame: raw.id,
+            at: raw.at,
+            weight: quality.weight,
+            fingerprint,
+            image: &image,
+            scale: self.scale.as_ref(),
+        };
+        let opinions = self.second.as_mut().and_then(|second| second.consider(offer));
+        self.keep(image);
+        Ok(Prepared {
+            raw,
+            tensor,
+            quality,
+            view,
+            fingerprint,
+            generation: self.generation,
+            measured,
+            opinions,
+            tolerated,
+            lost_before,
+            spent,
+        })
     }
 
     fn keep(&mut self, image: Image) {

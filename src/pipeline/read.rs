@@ -6,6 +6,7 @@ use crossbeam_channel::Sender as Exam;
 use super::ended::{End, Ended, Scored, Tiding, timed};
 use super::prepare::{PATIENCE, Prepared};
 use super::queue::{Frame, Item};
+use super::swap::Swap;
 use super::turns::{Taken, Turns};
 use crate::infer::{Classifier, Scores};
 use crate::preprocess::Tensor;
@@ -15,6 +16,9 @@ pub struct Read {
     pub out: Exam<Tiding>,
     pub spares: Exam<Tensor>,
     pub classifier: Classifier,
+    /// Of the classifier.
+    pub generation: u64,
+    pub swap: Swap,
 }
 
 impl Read {
@@ -29,6 +33,8 @@ impl Read {
             let tiding = match item {
                 Item::Passed(tiding) => tiding,
                 Item::Work(prepared) => {
+                    let (classifier, generation) = (&mut self.classifier, &mut self.generation);
+                    meet(prepared.generation, &self.swap, classifier, generation);
                     let (ended, tensor) = read(&mut self.classifier, prepared, &mut scores);
                     // A full or closed channel only means that the tensor is not needed again.
                     let _unneeded = self.spares.try_send(tensor);
@@ -39,6 +45,15 @@ impl Read {
                 return;
             }
         }
+    }
+}
+
+/// Takes the classifier that a frame was prepared for, where it is another than the present one.
+fn meet(wanted: u64, swap: &Swap, classifier: &mut Classifier, generation: &mut u64) {
+    if *generation != wanted
+        && let Some(other) = swap.classifier(wanted)
+    {
+        (*classifier, *generation) = (other, wanted);
     }
 }
 
@@ -59,7 +74,9 @@ pub fn read(classifier: &mut Classifier, prepared: Prepared, scores: &mut Scores
                 out_of_cohort: scores.out_of_cohort,
                 // An error means that it could not be measured, which the measure thread has told.
                 measured: prepared.measured.as_ref().and_then(|loops| loops.recv().ok()).map(Box::new),
+                opinions: prepared.opinions.as_ref().and_then(|opinions| opinions.recv().ok()).map(Box::new),
                 fingerprint: prepared.fingerprint,
+                generation: prepared.generation,
                 spent,
             })))
         }

@@ -7,15 +7,16 @@ mod resample;
 
 pub use field::{ASSUMED_WIDTH_UM, Field, FieldPreparer};
 pub use geometry::{MAX_SAMPLES, MAX_TILES};
+pub use resample::Resampler;
 
 use crate::bundle::{Channels, InputSpec};
 use crate::frame::Size;
 use crate::quality::Accepted;
 use crate::scale::Scale;
 use geometry::{Cut, Plan, Unplannable};
-use resample::Resampler;
 
-/// The model's input: `tiles` times `channels` planes of `height` rows of `width` samples.
+/// The model's input. Of pixels: `tiles` times `channels` planes of `height` rows of `width` samples. Of features:
+/// one row of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tensor {
     pub tiles: usize,

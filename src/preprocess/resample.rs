@@ -15,7 +15,7 @@ use crate::bundle::Filter;
 use crate::frame::Size;
 
 /// Weights and buffers for one pair of sizes; kept from frame to frame.
-pub(super) struct Resampler {
+pub struct Resampler {
     filter: Filter,
     from: Size,
     to: Size,
@@ -42,7 +42,7 @@ const BITS: u32 = 32 - 8 - 2;
 const FRACTION_BITS: u32 = 4;
 
 impl Resampler {
-    pub(super) fn new(filter: Filter) -> Self {
+    pub fn new(filter: Filter) -> Self {
         let none = Size::new(0, 0);
         Self {
             filter,
@@ -57,7 +57,7 @@ impl Resampler {
 
     /// Makes `out` the picture `rgb` of size `from`, resized to `to`. Both sizes are at least 1x1, and `rgb` is
     /// full: the caller sees to both.
-    pub(super) fn run(&mut self, rgb: &[u8], from: Size, to: Size, out: &mut Vec<u8>) {
+    pub fn run(&mut self, rgb: &[u8], from: Size, to: Size, out: &mut Vec<u8>) {
         if (from, to) != (self.from, self.to) {
             self.plan(from, to);
         }

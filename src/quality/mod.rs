@@ -106,6 +106,11 @@ impl Gate {
         self.settings = settings;
     }
 
+    /// Another model asks for other scales from the next picture on.
+    pub fn demand(&mut self, demands: Demands) {
+        self.demands = demands;
+    }
+
     pub fn judge(&mut self, image: Image, scale: Option<&Scale>) -> Judged {
         let frozen = self.is_frozen(&image);
         let measured = self.measure(&image);

@@ -162,7 +162,7 @@ impl Durability {
     /// Results of fingers, own calls and steps of the exam are what cannot be had again; a field that begins decides nothing.
     pub fn of(event: &Event) -> Self {
         match event {
-            Event::Finger(_) => Self::Synced,
+            Event::Finger(_) | Event::Model(_) => Self::Synced,
             Event::Exam(ExamEvent::FieldBegan { .. }) => Self::Written,
             Event::Exam(_) | Event::OwnCall(_) | Event::Preparation(_) => Self::Synced,
             Event::Field(_) => Self::FramesSynced,
@@ -171,6 +171,8 @@ impl Durability {
             | Event::Quality(_)
             | Event::Finding(_)
             | Event::Measured(_)
+            | Event::Opinions(_)
+            | Event::Disagreement(_)
             | Event::Fault(_)
             | Event::Missed { .. }
             | Event::State(_) => Self::Written,

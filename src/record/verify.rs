@@ -217,6 +217,9 @@ impl Named {
             | Event::Quality(_)
             | Event::Finding(_)
             | Event::Measured(_)
+            | Event::Opinions(_)
+            | Event::Disagreement(_)
+            | Event::Model(_)
             | Event::Fault(_)
             | Event::Missed { .. }
             | Event::State(_) => Ok(()),

@@ -69,6 +69,7 @@ fn field(of: &str, number: u32, verdict: FieldVerdict) -> FieldResult {
         verdict,
         rule: None,
         measured: None,
+        second: Vec::new(),
         evidence: Vec::new(),
     }
 }
@@ -84,6 +85,7 @@ fn result(of: &str, decision: Decision, counts: [u32; 3]) -> FingerResult {
         fields_not_classifiable,
         frames,
         measured: None,
+        second: Vec::new(),
         evidence,
     }
 }

@@ -4,8 +4,8 @@ use crate::fast_track::{Category, Verdict};
 use crate::finger::Finger;
 use crate::measured::Measured;
 use crate::report::{
-    Abstain, Confidence, Decision, Event, ExamEvent, Fault, FieldDoubt, FieldResult, FieldVerdict, Line, QualityEvent,
-    Snapshot, SourceChange,
+    Abstain, Confidence, Decision, Event, ExamEvent, Fault, FieldDoubt, FieldResult, FieldVerdict, Line, ModelChange,
+    ModelEvent, ModelWords, QualityEvent, SecondField, SecondFinger, Snapshot, SourceChange,
 };
 
 /// Text from outside, made harmless for a terminal: what a control character would do, a space does.
@@ -106,8 +106,18 @@ fn event(event: &Event) -> String {
         Event::Quality(now) => format!("picture: {}", quality(now)),
         Event::Finding(finding) => format!("frame {} read", finding.frame),
         Event::Measured(found) => format!("frame {}: {}", found.frame, loops(&found.measured)),
-        Event::Field(field) => format!("{} field {}: {}{}", field.finger, field.number, verdict(field), rule(field)),
-        Event::Finger(result) => format!("{}: {}", result.finger, decision(&result.decision)),
+        Event::Opinions(read) => format!("frame {} read by {} more", read.frame, models(read.opinions.len())),
+        Event::Field(field) => {
+            format!("{} field {}: {}{}{}", field.finger, field.number, verdict(field), rule(field), seconds(field))
+        }
+        Event::Finger(result) => {
+            format!("{}: {}{}", result.finger, decision(&result.decision), second_calls(&result.second))
+        }
+        Event::Disagreement(found) => {
+            let (own, others) = (decision(&found.decision), second_calls(&found.others));
+            format!("{}: MODELS DISAGREE: {} {own}{others}", found.finger, found.model)
+        }
+        Event::Model(asked) => model(asked),
         Event::Exam(step) => exam(step),
         Event::OwnCall(own) => format!("{}: called {} by {}", own.finger, own.call.name(), own.by),
         Event::Preparation(told) => format!("preparation told by {}", told.by),
@@ -154,11 +164,40 @@ fn rule(field: &FieldResult) -> String {
 }
 
 fn verdict(field: &FieldResult) -> String {
-    let frames = format!("{} frames of {}", field.distinct, field.frames.produced);
-    match field.verdict {
-        FieldVerdict::Positive => format!("above the threshold, {frames}"),
-        FieldVerdict::Negative => format!("below the threshold, {frames}"),
-        FieldVerdict::NotClassifiable(why) => format!("not classifiable, {}, {frames}", doubt(why)),
+    format!("{}, {} frames of {}", side(field.verdict), field.distinct, field.frames.produced)
+}
+
+fn side(verdict: FieldVerdict) -> String {
+    match verdict {
+        FieldVerdict::Positive => "above the threshold".to_owned(),
+        FieldVerdict::Negative => "below the threshold".to_owned(),
+        FieldVerdict::NotClassifiable(why) => format!("not classifiable, {}", doubt(why)),
+    }
+}
+
+fn models(n: usize) -> String {
+    if n == 1 { "1 model".to_owned() } else { format!("{n} models") }
+}
+
+/// What models that do not decide make of a field.
+fn seconds(field: &FieldResult) -> String {
+    let words = |s: &SecondField| format!("; {} (does not decide) {}, {} frames", s.model, side(s.verdict), s.distinct);
+    field.second.iter().map(words).collect()
+}
+
+/// What models that do not decide would call.
+pub fn second_calls(second: &[SecondFinger]) -> String {
+    second.iter().map(|s| format!("; {} (does not decide) {}", s.model, decision(&s.decision))).collect()
+}
+
+fn model(asked: &ModelEvent) -> String {
+    let name = asked.model.as_ref().map_or_else(|| asked.bundle.clone(), ModelWords::id);
+    match asked.change {
+        ModelChange::Ready => format!("model {name} is ready, and reads once the finger has ended"),
+        ModelChange::Running => format!("model {name} reads from here on"),
+        ModelChange::Refused => {
+            format!("model {name} refused, the one before stays: {}", asked.why.as_deref().unwrap_or_default())
+        }
     }
 }
 

@@ -275,7 +275,8 @@ fn a_key_held_down_is_refused_as_busy() {
     let mut viewer = Viewer::open(&service);
     viewer.take("Dr A", false);
     viewer.page("control");
-    let codes: Vec<Value> = (0..60).map(|_| viewer.ask(&json!({"command": "field"}))["error"]["code"].clone()).collect();
+    let codes: Vec<Value> =
+        (0..60).map(|_| viewer.ask(&json!({"command": "field"}))["error"]["code"].clone()).collect();
     assert!(codes[0].is_null() && codes.contains(&"busy".into()), "{codes:?}");
 }
 
@@ -352,7 +353,12 @@ fn over_tls_nothing_is_shown_without_a_token() {
     let port = address(&service).port();
     let get = |path: &str, more: &[&str]| {
         let url = format!("https://127.0.0.1:{port}{path}");
-        let output = Command::new("curl").args(["-s", "-w", "%{http_code}", "--cacert"]).arg(&certificate).args(more).arg(url).output();
+        let output = Command::new("curl")
+            .args(["-s", "-w", "%{http_code}", "--cacert"])
+            .arg(&certificate)
+            .args(more)
+            .arg(url)
+            .output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     };
     assert!(get("/", &[]).ends_with("200"));
@@ -394,15 +400,26 @@ fn anything() -> impl Strategy<Value = String> {
         ".{0,40}".prop_map(Value::from),
         Just(Value::Null),
     ];
-    let word = prop_oneof![Just("hello"), Just("seen"), Just("clock"), Just("take"), Just("leave"), Just("ask"), Just("x")];
-    let command = prop_oneof![Just("open"), Just("finger"), Just("skip"), Just("call"), Just("prepare"), Just("close"), Just("y")];
+    let word =
+        prop_oneof![Just("hello"), Just("seen"), Just("clock"), Just("take"), Just("leave"), Just("ask"), Just("x")];
+    let command = prop_oneof![
+        Just("open"),
+        Just("finger"),
+        Just("skip"),
+        Just("call"),
+        Just("prepare"),
+        Just("close"),
+        Just("y")
+    ];
     prop_oneof![
         ".{0,200}",
         leaf.clone().prop_map(|value| value.to_string()),
-        (word, leaf.clone()).prop_map(|(word, value)| json!({"do": word, "at": value, "frames": value, "name": value}).to_string()),
+        (word, leaf.clone())
+            .prop_map(|(word, value)| json!({"do": word, "at": value, "frames": value, "name": value}).to_string()),
         (command, leaf.clone(), leaf).prop_map(|(command, a, b)| json!({"do": "ask", "request": {
             "command": command, "finger": a, "subject": b, "call": b, "reason": a, "preparation": a, "id": b
-        }}).to_string()),
+        }})
+        .to_string()),
     ]
 }
 

@@ -139,6 +139,7 @@ pub fn field_result(name: &str, evidence: Vec<Evidence>) -> FieldResult {
         verdict: FieldVerdict::Positive,
         rule: None,
         measured: None,
+        second: Vec::new(),
         evidence,
     }
 }
@@ -156,6 +157,7 @@ pub fn finger_result(name: &str, evidence: Vec<Evidence>) -> FingerResult {
         fields_not_classifiable: 0,
         frames: tally(),
         measured: None,
+        second: Vec::new(),
         evidence,
     }
 }
@@ -174,6 +176,7 @@ pub fn provenance() -> Provenance {
             validated_on_patients: false,
         },
         locator: None,
+        second: Vec::new(),
         runtime: RuntimeWords {
             library: "libonnxruntime.so".to_owned(),
             version: "1.32.0".to_owned(),

@@ -137,6 +137,7 @@ impl Plan {
             },
             rule: measures.then_some(giant),
             measured: measures.then(|| if self.scale { field_measured() } else { unmeasured() }),
+            second: vec![],
             evidence,
         }
     }
@@ -167,6 +168,7 @@ impl Plan {
             fields_not_classifiable: u32::from(contradicts),
             frames: tally(),
             measured: (self.scale && self.locator && name != finger("R4")).then_some(measured),
+            second: vec![],
             evidence,
         }
     }
@@ -185,6 +187,7 @@ impl Plan {
             closed: at("2026-11-23T10:41:09Z"),
             ending,
             fingers: self.fingers.iter().map(|name| self.result(finger(name), evidence())).collect(),
+            measured: None,
             skipped: BTreeMap::from([(finger("L5"), "dressing".to_owned())]),
             summary: Summary {
                 counts: "category 2 on 2 of 2 evaluable fingers; 1 not classifiable; 5 not examined".to_owned(),
@@ -233,6 +236,7 @@ impl Plan {
                 validated_on_patients: false,
             },
             locator: self.locator.then_some(locator),
+            second: vec![],
             runtime: RuntimeWords {
                 library: "libonnxruntime.so".to_owned(),
                 version: "1.32.0".to_owned(),
@@ -316,6 +320,7 @@ fn field_measured() -> FieldMeasured {
     FieldMeasured {
         frames: 5,
         agreeing: 4,
+        counted: Some(10),
         density_per_mm: Some(Interval { value: 6.25, low: 5.0, high: 7.5 }),
         giants: Some(1),
         abnormal: Some(0),
@@ -332,6 +337,7 @@ fn unmeasured() -> FieldMeasured {
     FieldMeasured {
         frames: 0,
         agreeing: 0,
+        counted: None,
         density_per_mm: None,
         giants: None,
         abnormal: None,

@@ -239,7 +239,8 @@ fn the_pdf_holds_the_same_text_with_fonts_embedded() {
         println!("skipped: the_pdf_holds_the_same_text_with_fonts_embedded: no pdftotext (poppler-utils)");
         return;
     };
-    for words in ["Capillaroscopie péri-unguéale", "P017", "aspect sclérodermique", "catégorie 2", "non classable"] {
+    for words in ["Capillaroscopie péri-unguéale", "P017", "aspect sclérodermique", "catégorie 2", "non classable"]
+    {
         assert!(text.contains(words), "{words:?} is not in the PDF: {text}");
     }
     let rows: Vec<&str> = fonts.lines().skip(2).collect();

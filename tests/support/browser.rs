@@ -32,9 +32,8 @@ pub fn missing() -> Option<String> {
         run.is_ok_and(|status| status.success())
     };
     let absent: Vec<&str> = ["chromium", "chromedriver"].into_iter().filter(|name| !there(name)).collect();
-    (!absent.is_empty()).then(|| {
-        format!("skipped: {} not installed (Debian: chromium, chromium-driver)", absent.join(" and "))
-    })
+    (!absent.is_empty())
+        .then(|| format!("skipped: {} not installed (Debian: chromium, chromium-driver)", absent.join(" and ")))
 }
 
 impl Browser {
@@ -147,9 +146,7 @@ impl Browser {
     pub fn keys(&self, keys: &str) {
         let presses: Vec<Value> = keys
             .chars()
-            .flat_map(|key| {
-                ["keyDown", "keyUp"].map(|what| json!({"type": what, "value": key.to_string()}))
-            })
+            .flat_map(|key| ["keyDown", "keyUp"].map(|what| json!({"type": what, "value": key.to_string()})))
             .collect();
         self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": presses}]}));
     }

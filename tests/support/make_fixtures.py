@@ -78,8 +78,8 @@ def tensor_of(pixels, spec, um_per_px):
     return np.stack(tiles)
 
 
-def model(path, width, height, batch, seed):
-    """Convolution, leaky rectifier, mean over the picture, two outputs."""
+def model(path, width, height, batch, seed, mixed):
+    """Convolution, leaky rectifier, mean over the picture, two outputs; `mixed` puts a node of classical models behind them."""
     rng = np.random.default_rng(seed)
     weights = {
         "kernel": rng.normal(0, 0.4, (6, 3, 5, 5)),
@@ -92,8 +92,10 @@ def model(path, width, height, batch, seed):
         helper.make_node("LeakyRelu", ["a"], ["b"], alpha=0.1),
         helper.make_node("GlobalAveragePool", ["b"], ["c"]),
         helper.make_node("Flatten", ["c"], ["d"]),
-        helper.make_node("Gemm", ["d", "mix", "bias"], ["logits"], transB=1),
+        helper.make_node("Gemm", ["d", "mix", "bias"], ["e" if mixed else "logits"], transB=1),
     ]
+    if mixed:
+        nodes.append(helper.make_node("Scaler", ["e"], ["logits"], domain="ai.onnx.ml", offset=[0.0, 0.0], scale=[1.0, 1.0]))
     graph = helper.make_graph(
         nodes,
         "tiny",
@@ -101,15 +103,16 @@ def model(path, width, height, batch, seed):
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 2])],
         [numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    domains = [helper.make_opsetid("ai.onnx.ml", 3)] if mixed else []
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), *domains], ir_version=8)
     onnx.checker.check_model(made)
     path.write_bytes(made.SerializeToString())
 
 
-def bundle(name, spec, batch, scheme, labels, calibration, golden_size, um_per_px, seed):
+def bundle(name, spec, batch, scheme, labels, calibration, golden_size, um_per_px, seed, mixed=False):
     folder = DATA / "bundles" / f"{name}-0.1.0"
     (folder / "golden").mkdir(parents=True)
-    model(folder / "model.onnx", spec["width"], spec["height"], batch, seed)
+    model(folder / "model.onnx", spec["width"], spec["height"], batch, seed, mixed)
     pixels = drawn(*golden_size, seed)
     Image.fromarray(pixels).save(folder / "golden" / "input.png", optimize=True)
     tiles = tensor_of(pixels, spec, um_per_px)
@@ -192,7 +195,8 @@ def parity():
 
 
 def main():
-    for part in ("bundles", "parity"):
+    # The bundle tiny-features beside them is made by tests/data/features/make.py.
+    for part in ("bundles/tiny-resize-0.1.0", "bundles/tiny-scale-0.1.0", "bundles/tiny-mixed-0.1.0", "parity"):
         shutil.rmtree(DATA / part, ignore_errors=True)
     parity()
     resize = {
@@ -208,6 +212,7 @@ def main():
     tiles.astype("<f4").tofile(DATA / "parity" / "tiny-resize.f32")
     tiles = bundle("tiny-scale", scale, 1, "normal-abnormal", ["normal", "abnormal"], None, (100, 80), 1.3, 8)
     tiles.astype("<f4").tofile(DATA / "parity" / "tiny-scale.f32")
+    bundle("tiny-mixed", resize, "batch", "fast-track", labels, 1.5, (48, 40), None, 9, mixed=True)
 
 
 if __name__ == "__main__":

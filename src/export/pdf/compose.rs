@@ -199,15 +199,15 @@ const NOTE: Style = Style::plain(6.2);
 /// Of a card with its frame.
 fn card_height(sheets: &Sheets<'_>, card: &Card) -> f32 {
     let width = card_width() - 8.0;
-    let head = HEAD.leading() + sheets.height(&card.call, NOTE.bold(), width) + sheets.height(&card.reader, NOTE, width);
+    let head =
+        HEAD.leading() + sheets.height(&card.call, NOTE.bold(), width) + sheets.height(&card.reader, NOTE, width);
     let shots: f32 = card
         .shots
         .iter()
         .map(|shot| shot_height(shot) + sheets.height(&shot.caption, Style::plain(5.6), SHOT) + 3.0)
         .sum();
     let unseen = card.unseen.as_ref().map_or(0.0, |unseen| sheets.height(unseen, NOTE, SHOT));
-    let fields: f32 =
-        card.fields.iter().map(|line| sheets.height(line, NOTE, width - SHOT - 6.0) + 2.0).sum();
+    let fields: f32 = card.fields.iter().map(|line| sheets.height(line, NOTE, width - SHOT - 6.0) + 2.0).sum();
     head + f32::max(shots + unseen, fields) + 10.0
 }
 

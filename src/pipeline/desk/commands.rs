@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::run::ExamRun;
-use super::{Desk, Pending, QUIET};
+use super::{Desk, Fixed, Pending, QUIET};
 use crate::command::Command;
 use crate::emit::control::{Answer, Request};
 use crate::emit::metrics::SourceState;
@@ -47,6 +47,10 @@ impl Desk {
         let Request { command, who, .. } = &pending.request;
         let by = who.to_string();
         tracing::info!(command = command.name(), by, "command");
+        if matches!(command, Command::Model { .. }) {
+            self.commanded(pending.at, command, &by, None);
+            return self.ask_for_model(pending.request);
+        }
         // A close ends the record, and an opening begins it: each is told on the side where there is one.
         let closes = matches!(command, Command::Close) && self.run.is_some();
         if closes {
@@ -193,9 +197,10 @@ impl Desk {
                     return Err(format!("exam {id} is closed: only its report was missing, and is written now"));
                 }
             };
-        // Verdicts of two models must not be pooled into one finger.
+        // Verdicts of two models must not be pooled into one finger. What was read before the exam's last change of model
+        // is set apart.
         let model = &self.settings.provenance.model;
-        if let Some(other) = recovered.provenances.iter().map(|p| &p.model).find(|m| m.sha256 != model.sha256) {
+        if let Some(other) = recovered.provenances.last().map(|p| &p.model).filter(|m| m.sha256 != model.sha256) {
             return Err(format!(
                 "exam {id} was read by {} {}, and {} {} runs now: start Hairpin with the model of the exam, or open a new one",
                 other.name, other.version, model.name, model.version
@@ -217,9 +222,14 @@ impl Desk {
     /// A finger of which no field began was not examined, and gets no result.
     fn end_finger(&mut self, at: Stamp, finger: Finger) {
         self.end_field(at);
-        let Some(run) = self.run.as_mut().filter(|run| run.fields.iter().any(|f| f.finger == finger)) else { return };
-        let result = run.decide(finger, &self.settings.rules, &self.settings.terms);
+        let Some(run) = self.run.as_mut().filter(|run| run.own_fields().any(|f| f.finger == finger)) else { return };
+        let Fixed { rules, terms, seconds, .. } = &self.settings;
+        let result = run.decide(finger, rules, terms, seconds);
+        let disagreement = self.disagreement(&result);
         self.publish(at, Event::Finger(result));
+        if let Some(disagreement) = disagreement {
+            self.publish(at, Event::Disagreement(disagreement));
+        }
     }
 
     fn close(&mut self, at: Stamp, ending: Ending) {

@@ -25,7 +25,10 @@ impl Desk {
             End::Rejected { view, .. } => Sight::Refused(*view),
             End::Undecodable(_) | End::Dropped | End::Failed(_) => Sight::Unseen,
         };
+        // What the model before has read is counted, told to nobody and pooled nowhere.
+        let stale = matches!(&ended.how, End::Scored(scored) if scored.generation != self.generation);
         let place = self.timeline.assign(ended.id, ended.at, sight);
+        let place = if stale { Place::Outside } else { place };
         if let Place::Field { finger, number, because } = place {
             self.enter(finger, number, because, ended.at);
         }
@@ -41,6 +44,7 @@ impl Desk {
             Place::Settling | Place::Outside => None,
         };
         match ended.how {
+            End::Scored(_) if stale => {}
             End::Scored(scored) => self.scored(ended.id, ended.at, *scored, inside),
             End::Rejected { reason, figures, .. } => self.judged(ended.id, ended.at, Some(reason), figures),
             End::Failed(message) => self.failed(message),
@@ -57,7 +61,7 @@ impl Desk {
         self.end_field(at);
         self.state.field_began(finger, number);
         if let Some(run) = &mut self.run {
-            run.field = Some(OpenField::new(finger, number, at));
+            run.field = Some(OpenField::new(finger, number, at, self.settings.seconds.len()));
         }
         self.publish(at, Event::Exam(ExamEvent::FieldBegan { finger, number, because }));
     }
@@ -65,8 +69,12 @@ impl Desk {
     /// Pools the field being recorded, if there is one, and tells its result.
     pub(super) fn end_field(&mut self, at: Stamp) {
         let Some(mut field) = self.run.as_mut().and_then(|run| run.field.take()) else { return };
-        let evidence =
-            field.take_best(self.settings.keyframes).iter().map(|raw| self.publisher.keep(field.finger, field.number, raw)).collect();
+        let evidence = field
+            .take_best(self.settings.keyframes)
+            .iter()
+            .map(|raw| self.publisher.keep(field.finger, field.number, raw))
+            .collect();
+        let second = self.second_fields(&field);
         let about = About {
             finger: field.finger,
             number: field.number,
@@ -75,6 +83,7 @@ impl Desk {
             to: field.to,
             frames: field.frames,
             measured: field.loops.pooled(),
+            second,
             evidence,
         };
         let result = close(&field.pool, about, &self.settings.rules, &self.settings.terms);
@@ -104,6 +113,9 @@ impl Desk {
         self.publish(at, Event::Finding(finding));
         if let Some(measured) = scored.measured {
             self.measured(&scored.raw, *measured);
+        }
+        if let Some(opinions) = scored.opinions {
+            self.opinions(*opinions);
         }
     }
 

@@ -4,9 +4,11 @@
 
 mod commands;
 mod frames;
+mod model;
 mod outlets;
 mod rates;
 mod run;
+mod second;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ use self::run::ExamRun;
 use super::counters::Beat;
 use super::ended::Tiding;
 use super::gauges::Board;
+use super::swap::{Incoming, Loading, Swap};
 use super::wanted::Wanted;
 use crate::aggregate::{Reader, Rules};
 use crate::command::Cue;
@@ -51,11 +54,15 @@ pub struct Settings {
     pub timeline: timeline::Settings,
     pub keyframes_per_field: u32,
     pub provenance: Provenance,
+    /// The terms of the models that do not decide, in the order of `provenance.second`.
+    pub seconds: Vec<Reader>,
     /// `None` records nothing.
     pub records: Option<Records>,
     /// Exams that an earlier run of the service left open.
     pub interrupted: Vec<Exam>,
     pub script: Vec<Cue>,
+    /// Who loads other models; `None` where the first one stays.
+    pub loading: Option<Loading>,
     pub outlets: Outlets,
 }
 
@@ -64,6 +71,12 @@ pub struct Desk {
     publisher: Publisher,
     script: VecDeque<Cue>,
     pending: VecDeque<Pending>,
+    loading: Option<Loading>,
+    swap: Swap,
+    /// Of the deciding model; the first is 0.
+    generation: u64,
+    /// The model that waits for its turn.
+    incoming: Option<Box<Incoming>>,
     interrupted: Vec<Exam>,
     state: State,
     timeline: Timeline,
@@ -91,10 +104,14 @@ pub struct Desk {
     changed: bool,
 }
 
+/// Models that do not decide: name and version, and their terms.
+type Seconds = [(String, Reader)];
+
 /// The part of the settings that stays.
 struct Fixed {
     rules: Rules,
     terms: Reader,
+    seconds: Vec<(String, Reader)>,
     timeline: timeline::Settings,
     keyframes: usize,
     provenance: Provenance,
@@ -116,6 +133,7 @@ impl Desk {
             settings: Fixed {
                 rules: settings.rules,
                 terms: settings.terms,
+                seconds: settings.provenance.second.iter().map(|s| s.model.id()).zip(settings.seconds).collect(),
                 timeline: settings.timeline,
                 keyframes: settings.keyframes_per_field as usize,
                 provenance: settings.provenance,
@@ -124,6 +142,10 @@ impl Desk {
             publisher: Publisher::new(settings.clock, settings.outlets),
             script: settings.script.into(),
             pending: VecDeque::new(),
+            loading: settings.loading,
+            swap: Swap::default(),
+            generation: 0,
+            incoming: None,
             interrupted: settings.interrupted,
             state: State::default(),
             run: None,
@@ -145,6 +167,11 @@ impl Desk {
         }
     }
 
+    /// Where another model is laid for the threads before this one.
+    pub(super) fn swap(&self) -> Swap {
+        self.swap.clone()
+    }
+
     /// Runs until no more findings can come, then ends an exam that is still open.
     pub fn run(
         mut self,
@@ -155,6 +182,7 @@ impl Desk {
         board: &Board,
         wanted: &Wanted,
     ) {
+        let mut models = self.loading.as_ref().map_or_else(never, |loading| loading.loaded.clone());
         loop {
             beat.tick();
             select! {
@@ -170,9 +198,14 @@ impl Desk {
                     Ok(fault) => self.fault(fault),
                     Err(_) => faults = never(),
                 },
+                recv(models) -> loaded => match loaded {
+                    Ok(loaded) => self.model_loaded(loaded),
+                    Err(_) => models = never(),
+                },
                 default(PATIENCE) => {}
             }
             self.pending_commands();
+            self.swap_when_due();
             wanted.exam_open(self.run.is_some());
             self.show(board, false);
         }
@@ -184,6 +217,7 @@ impl Desk {
         match tiding {
             Tiding::Frame(ended) => self.frame(ended),
             Tiding::Measured { raw, measured } => self.measured(&raw, *measured),
+            Tiding::Opinions(opinions) => self.opinions(*opinions),
             Tiding::NotMeasured(message) => self.failed(message),
             Tiding::Opened(words) => {
                 self.source_state = SourceState::Streaming;
@@ -261,6 +295,7 @@ impl Desk {
         let mut board = board.write();
         board.source.clone_from(&self.source);
         board.source_state = self.source_state;
+        board.runtime = Some(self.settings.provenance.runtime.clone());
         board.recoveries.clone_from(&self.recoveries);
         board.frames.clone_from(&self.frames);
         board.stages.clone_from(&self.meter.stages);

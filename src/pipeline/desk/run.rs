@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Seconds;
 use crate::aggregate::loops::{LoopPool, of_exam};
-use crate::aggregate::{Reader, Rules, exam, field, finger};
+use crate::aggregate::{Reader, Rules, exam, field, finger, second};
 use crate::exam::journal::Recovered;
 use crate::finger::Finger;
 use crate::frame::RawFrame;
@@ -20,6 +21,8 @@ pub struct ExamRun {
     opened: Option<jiff::Timestamp>,
     pub frames: Tally,
     pub fields: Vec<FieldResult>,
+    /// How many of `fields` were read before the model changed last.
+    pub read_by_another: usize,
     pub fingers: BTreeMap<Finger, FingerResult>,
     pub skipped: BTreeMap<Finger, String>,
     pub own_calls: BTreeMap<Finger, OwnCallEvent>,
@@ -36,6 +39,8 @@ pub struct OpenField {
     pub frames: Tally,
     pub pool: field::Pool,
     pub loops: LoopPool,
+    /// One a model that does not decide.
+    pub second: Vec<field::Pool>,
     /// The best frames so far, best first.
     best: Vec<(f32, RawFrame)>,
     /// The measured frame that shows most of the row, in mm.
@@ -43,7 +48,8 @@ pub struct OpenField {
 }
 
 impl OpenField {
-    pub fn new(finger: Finger, number: u32, from: Stamp) -> Self {
+    /// With pools for so many models that do not decide.
+    pub fn new(finger: Finger, number: u32, from: Stamp, second: usize) -> Self {
         Self {
             finger,
             number,
@@ -52,6 +58,7 @@ impl OpenField {
             frames: Tally::default(),
             pool: field::Pool::default(),
             loops: LoopPool::default(),
+            second: vec![field::Pool::default(); second],
             best: Vec::new(),
             measured: None,
         }
@@ -101,6 +108,7 @@ impl ExamRun {
             opened,
             frames: Tally::default(),
             fields: Vec::new(),
+            read_by_another: 0,
             fingers: BTreeMap::new(),
             skipped: BTreeMap::new(),
             own_calls: BTreeMap::new(),
@@ -119,6 +127,7 @@ impl ExamRun {
             opened: recovered.opened,
             frames,
             fields: recovered.fields,
+            read_by_another: recovered.read_by_another,
             fingers: recovered.fingers.into_iter().map(|result| (result.finger, result)).collect(),
             skipped: recovered.skipped,
             own_calls: recovered.own_calls,
@@ -127,9 +136,17 @@ impl ExamRun {
         }
     }
 
-    /// Decides a finger from all its fields, those of an earlier round included.
-    pub fn decide(&mut self, finger: Finger, rules: &Rules, terms: &Reader) -> FingerResult {
-        let result = finger::decide(finger, &self.fields, rules, terms);
+    /// The fields that the present model has read.
+    pub fn own_fields(&self) -> impl Iterator<Item = &FieldResult> {
+        self.fields.iter().skip(self.read_by_another)
+    }
+
+    /// Decides a finger from all its fields that the present model has read, those of an earlier round included.
+    pub fn decide(&mut self, finger: Finger, rules: &Rules, terms: &Reader, seconds: &Seconds) -> FingerResult {
+        let fields = self.fields.get(self.read_by_another..).unwrap_or_default();
+        let mut result = finger::decide(finger, fields, rules, terms);
+        let calls = |(model, terms): &(String, Reader)| second::decide(model, finger, fields, rules, terms);
+        result.second = seconds.iter().map(calls).collect();
         self.fingers.insert(finger, result.clone());
         result
     }

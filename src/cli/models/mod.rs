@@ -1,4 +1,8 @@
-//! `hairpin models`: which bundles are there, and whether one is what it says it is.
+//! `hairpin models`: which bundles are there, whether one is what it says it is, what each provider makes of it, and how
+//! several agree on one's own frames.
+
+mod compare;
+mod trial;
 
 use std::path::PathBuf;
 
@@ -37,12 +41,18 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Run the golden pair on every provider of this machine
+    Try(trial::Args),
+    /// Read frames with several models: how far they agree, and how fast each is
+    Compare(compare::Args),
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.action {
         Action::List { folder, json } => list(folder, *json),
         Action::Verify { bundle, config, json } => verify_one(bundle, config.as_deref(), *json),
+        Action::Try(args) => trial::run(args),
+        Action::Compare(args) => compare::run(args),
     }
 }
 
@@ -71,7 +81,7 @@ fn list(folder: &std::path::Path, json: bool) -> Result<(), Failure> {
         .map(|(folder, bundle)| match bundle {
             Ok(bundle) => {
                 let (task, id, scheme, cohort) = match bundle {
-                    AnyBundle::Classify(b) => (Task::Classify, b.id, Some(b.scheme.as_str()), b.cohort),
+                    AnyBundle::Classify(b) => (b.task, b.id, Some(b.scheme.as_str()), b.cohort),
                     AnyBundle::Locate(b) => (Task::Locate, b.id, None, b.cohort),
                 };
                 Listed {
@@ -133,7 +143,7 @@ fn verify_one(bundle: &std::path::Path, config: Option<&std::path::Path>, json: 
     let found = match task(bundle) {
         Ok(Task::Locate) => verify_locator(&runtime, bundle, &config.runtime),
         // A manifest that cannot be read is told by the first step of either.
-        Ok(Task::Classify) | Err(_) => verify(&runtime, bundle, &config.runtime),
+        Ok(Task::Classify | Task::Features) | Err(_) => verify(&runtime, bundle, &config.runtime),
     };
     let checks: Vec<Checked> = found
         .into_iter()
