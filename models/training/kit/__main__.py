@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from . import table
-from .problem import MISSING, USAGE, Problem
+from . import table, whole
+from .problem import MISSING, Problem
 
 CLASSICAL = ("rf", "svm", "lr", "lightgbm", "xgboost", "knn")
 NETWORKS = ("densenet121", "resnet18", "vgg16", "vit_small", "mobilenetv4_small")
@@ -53,8 +53,7 @@ def check_data(asked: argparse.Namespace) -> int:
 
 
 def fit(asked: argparse.Namespace) -> int:
-    if asked.out.exists() and not asked.replace:
-        raise Problem(f"{asked.out}: is there already; give another --out, or --replace to put the new one in its place", USAGE)
+    whole.refuse(asked.out, asked.replace)
     cohort = cohort_of(asked, asked.data)
     if asked.model in CLASSICAL:
         from .fit import fit_classical
@@ -70,8 +69,7 @@ def fit(asked: argparse.Namespace) -> int:
 def compare(asked: argparse.Namespace) -> int:
     from .compare import compare as compared
 
-    if asked.out.exists() and not asked.replace:
-        raise Problem(f"{asked.out}: is there already; give another --out, or --replace to put the new one in its place", USAGE)
+    whole.refuse(asked.out, asked.replace)
     compared(cohort_of(asked, asked.data), asked)
     return 0
 

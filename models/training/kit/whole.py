@@ -12,11 +12,16 @@ from pathlib import Path
 from .problem import USAGE, WRITING, Problem
 
 
+def refuse(out: Path, replace: bool) -> None:
+    """Asked before any work is done, and again when the work is written."""
+    if out.exists() and not replace:
+        raise Problem(f"{out}: is there already; give another --out, or --replace to put the new one in its place", USAGE)
+
+
 @contextmanager
 def folder(out: Path, replace: bool = False) -> Iterator[Path]:
     """A folder to fill; it takes the name `out` when nothing went wrong, and is removed otherwise."""
-    if out.exists() and not replace:
-        raise Problem(f"{out}: is there already; give another --out, or --replace to put the new one in its place", USAGE)
+    refuse(out, replace)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
