@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from fitting.calibrate import expected_calibration_error, sigmoid
-from fitting.measure import auc, with_interval
+from fitting.measure import RESAMPLES, auc
 
 from .table import Row
 
 UNITS = ("image", "field", "finger", "exam")
 # A probability of exactly 0 or 1 (trees, neighbours) has no logit; the daemon uses the same floor.
 FLOOR = 1e-6
+# Resamples that are computed together: bounds the memory, not the result.
+CHUNK = 100
 
 
 def margin_of(probabilities: np.ndarray) -> np.ndarray:
@@ -84,12 +86,51 @@ def figures(scored: Scored, temperature: float) -> dict[str, float]:
 
 def measured(scored: Scored, temperature: float, seed: int) -> dict:
     """The figures with 95 % intervals by drawing subjects with replacement."""
-    return {
-        "units": len(scored.truth),
-        "positive": int(scored.truth.sum()),
-        "subjects": len(np.unique(scored.subject)),
-        **with_interval(scored.subject, lambda places: figures(scored.some(places), temperature), seed),
-    }
+    names, whose = np.unique(scored.subject, return_inverse=True)
+    point = figures(scored, temperature)
+    rng, samples = np.random.default_rng(seed), []
+    for _ in range(0, RESAMPLES, CHUNK):
+        drawn = rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), CHUNK)
+        samples.append(weighted(scored, temperature, drawn[:, whose].astype(np.float64)))
+    out = {"units": len(scored.truth), "positive": int(scored.truth.sum()), "subjects": len(names)}
+    for key, value in point.items():
+        sample = np.concatenate([s[key] for s in samples])
+        sample = sample[~np.isnan(sample)]
+        low, high = np.percentile(sample, [2.5, 97.5]) if len(sample) else (np.nan, np.nan)
+        out[key] = {"value": _tidy(value), "low": _tidy(low), "high": _tidy(high)}
+    return out
+
+
+def weighted(scored: Scored, temperature: float, weight: np.ndarray) -> dict[str, np.ndarray]:
+    """`figures` for many resamples at once: a row of `weight` ([resamples, units]) says how often each unit was drawn."""
+    truth = scored.truth.astype(np.float64)
+    said = (scored.margin > 0.0).astype(np.float64)
+    prob = sigmoid(scored.margin / temperature)
+    total, positives = weight.sum(axis=1), weight @ truth
+    hit, false = weight @ (said * truth), weight @ (said * (1.0 - truth))
+    negatives = total - positives
+    gap = weight * (prob - truth)
+    place = np.minimum((prob * 10).astype(int), 9)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "f1": 2.0 * hit / (hit + false + positives),
+            "accuracy": (hit + negatives - false) / total,
+            "auc": _areas(scored.margin, truth, weight),
+            "sensitivity": hit / positives,
+            "specificity": 1.0 - false / negatives,
+            "ece": sum(np.abs(gap[:, place == b].sum(axis=1)) for b in range(10)) / total,
+            "brier": weight @ (prob - truth) ** 2 / total,
+        }
+
+
+def _areas(margin: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    order = np.argsort(margin, kind="stable")
+    ties = np.flatnonzero(np.append(True, np.diff(margin[order]) != 0.0))
+    up = np.add.reduceat(weight[:, order] * truth[order], ties, axis=1)
+    down = np.add.reduceat(weight[:, order] * (1.0 - truth[order]), ties, axis=1)
+    below = np.cumsum(down, axis=1) - down / 2.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (up * below).sum(axis=1) / (up.sum(axis=1) * down.sum(axis=1))
 
 
 def by_device(rows: list[Row], scored: Scored, temperature: float, seed: int) -> dict[str, dict]:
@@ -134,3 +175,7 @@ def confusion(scored: Scored) -> list[list[int]]:
 
 def _share(flags: np.ndarray) -> float:
     return float(flags.mean()) if len(flags) else float("nan")
+
+
+def _tidy(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)

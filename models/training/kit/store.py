@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +28,14 @@ def features_of(rows: tuple[Row, ...], size: tuple[int, int], work: Path, thread
     digests = [hashlib.sha256(row.path.read_bytes()).hexdigest() for row in rows]
     wanted = {digest: row for digest, row in zip(digests, rows) if digest not in known}
     broken = []
-    with ProcessPoolExecutor(threads, initializer=_alone) as pool:
-        jobs = [(digest, str(row.path), row.where, size) for digest, row in wanted.items()]
-        for number, (digest, values, error) in enumerate(tqdm(pool.map(_one, jobs, chunksize=4), total=len(jobs), desc="features", unit="image", mininterval=2.0)):
-            if error:
-                broken.append(error)
-            else:
-                known[digest] = values
-            if number % SAVED == SAVED - 1:
-                _save(kept, known)
+    jobs = [(digest, str(row.path), row.where, size) for digest, row in wanted.items()]
+    for number, (digest, values, error) in enumerate(tqdm(_done(jobs, threads), total=len(jobs), desc="features", unit="image", mininterval=2.0)):
+        if error:
+            broken.append(error)
+        else:
+            known[digest] = values
+        if number % SAVED == SAVED - 1:
+            _save(kept, known)
     if wanted:
         _save(kept, known)
     if broken:
@@ -42,6 +43,15 @@ def features_of(rows: tuple[Row, ...], size: tuple[int, int], work: Path, thread
     matrix = np.stack([known[digest] for digest in digests])
     _refuse_nan(matrix, rows, columns(GROUPS))
     return matrix
+
+
+def _done(jobs: list[tuple], threads: int) -> Iterator[tuple[str, np.ndarray | None, str | None]]:
+    """The jobs' results in their order. New processes are begun afresh: a copy of one that holds threads may wait for them for ever."""
+    if threads == 1 or len(jobs) < SAVED:
+        yield from map(_one, jobs)
+        return
+    with ProcessPoolExecutor(threads, mp_context=get_context("spawn"), initializer=_alone) as pool:
+        yield from pool.map(_one, jobs, chunksize=4)
 
 
 def _alone() -> None:

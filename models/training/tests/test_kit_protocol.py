@@ -49,6 +49,29 @@ def test_figures_are_those_of_the_confusion_table():
     assert figures.confusion(scored) == [[1, 1], [1, 2]]
 
 
+def test_resamples_by_weight_are_the_figures_of_the_units_drawn():
+    rng = np.random.default_rng(2)
+    scored = figures.Scored(rng.normal(size=60).round(1), rng.random(60) < 0.4, np.repeat(np.arange(15), 4))
+    drawn = rng.integers(0, 15, 15)
+    places = np.concatenate([np.flatnonzero(scored.subject == s) for s in drawn])
+    weight = np.bincount(drawn, minlength=15)[scored.subject][None].astype(float)
+    wanted = figures.figures(scored.some(places), 0.7)
+    got = figures.weighted(scored, 0.7, weight)
+    assert {key: float(value[0]) for key, value in got.items()} == pytest.approx(wanted)
+
+
+def test_intervals_hold_their_value_and_widen_with_fewer_subjects():
+    rng = np.random.default_rng(4)
+
+    def width(subjects):
+        truth = np.repeat(rng.random(subjects) < 0.5, 8)
+        figure = figures.measured(figures.Scored(truth * 1.5 + rng.normal(size=8 * subjects), truth, np.repeat(np.arange(subjects), 8)), 1.0, 0)["auc"]
+        assert figure["low"] < figure["value"] < figure["high"]
+        return figure["high"] - figure["low"]
+
+    assert width(20) > 1.5 * width(200)
+
+
 def test_a_finger_is_its_second_field_and_an_exam_its_highest_finger(cohort):
     rows = list(cohort.rows[:8])  # two subjects, two fingers each, two fields each
     units = figures.units(rows, np.array([9.0, 1.0, 5.0, 4.0, -1.0, -3.0, -2.0, 7.0]))
