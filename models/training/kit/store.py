@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -48,6 +49,7 @@ def features_of(rows: tuple[Row, ...], size: tuple[int, int], work: Path, thread
 def _done(jobs: list[tuple], threads: int) -> Iterator[tuple[str, np.ndarray | None, str | None]]:
     """The jobs' results in their order. New processes are begun afresh: a copy of one that holds threads may wait for them for ever."""
     if threads == 1 or len(jobs) < SAVED:
+        _alone()
         yield from map(_one, jobs)
         return
     with ProcessPoolExecutor(threads, mp_context=get_context("spawn"), initializer=_alone) as pool:
@@ -55,8 +57,7 @@ def _done(jobs: list[tuple], threads: int) -> Iterator[tuple[str, np.ndarray | N
 
 
 def _alone() -> None:
-    import cv2
-
+    """One picture a thread is quicker than several threads a picture, above all on a machine with other work to do."""
     cv2.setNumThreads(1)
 
 
