@@ -15,6 +15,9 @@ from .protocol import Trial, tried
 from .splits import subject_split
 from .table import Cohort
 
+# Shuffles of each column.
+IMPORTANCE = 3
+
 
 def compare(cohort: Cohort, asked: argparse.Namespace) -> None:
     plan = plan_of(asked)
@@ -68,7 +71,7 @@ def _classical(cohort: Cohort, asked: argparse.Namespace, plan, digest: str, par
             out = tried(cohort, trial, plan)
             pipeline = classical.fit(name, matrix[parts["train"]], truth[parts["train"]], plan.seed)
             test = parts["test"]
-            out["importance"] = [(column, round(lost, 4)) for column, lost in classical.importance(pipeline, matrix[test], truth[test], features.columns(groups), plan.seed)]
+            out["importance"] = [(column, round(lost, 4)) for column, lost in classical.importance(pipeline, matrix[test], truth[test], features.columns(groups), plan.seed, repeats=IMPORTANCE)]
             return out
 
         title = f"{name} {'+'.join(groups)}"

@@ -28,11 +28,11 @@ def features_of(rows: tuple[Row, ...], size: tuple[int, int], work: Path, thread
     known = _load(kept)
     digests = [hashlib.sha256(row.path.read_bytes()).hexdigest() for row in rows]
     wanted = {digest: row for digest, row in zip(digests, rows) if digest not in known}
-    broken = []
-    jobs = [(digest, str(row.path), row.where, size) for digest, row in wanted.items()]
+    broken: dict[str, str] = {}
+    jobs = [(digest, str(row.path), size) for digest, row in wanted.items()]
     for number, (digest, values, error) in enumerate(tqdm(_done(jobs, threads), total=len(jobs), desc="features", unit="image", mininterval=2.0)):
         if error:
-            broken.append(error)
+            broken[digest] = error
         else:
             known[digest] = values
         if number % SAVED == SAVED - 1:
@@ -40,7 +40,8 @@ def features_of(rows: tuple[Row, ...], size: tuple[int, int], work: Path, thread
     if wanted:
         _save(kept, known)
     if broken:
-        raise several("images that cannot be read", broken)
+        places = [f"{row.where}: {row.path}: {broken[digest]}" for digest, row in zip(digests, rows) if digest in broken]
+        raise several("images that cannot be read", places)
     matrix = np.stack([known[digest] for digest in digests])
     _refuse_nan(matrix, rows, columns(GROUPS))
     return matrix
@@ -62,11 +63,11 @@ def _alone() -> None:
 
 
 def _one(job: tuple) -> tuple[str, np.ndarray | None, str | None]:
-    digest, path, where, size = job
+    digest, path, size = job
     try:
         return digest, of_picture(prepared(Path(path), size)), None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return digest, None, f"{where}: {path}: {error}"
+        return digest, None, str(error)
 
 
 def _definition(size: tuple[int, int]) -> str:
