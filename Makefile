@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 HAIRPIN := target/release/hairpin
 
-.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device browser screenshots bench bench-device soak soak-device model locator fmt features
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device browser screenshots bench bench-device soak soak-device model models locator fmt features
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -77,6 +77,9 @@ soak: build ## thirty minutes at 30 frames/s, memory watched
 
 model: build ## draw the cohort and train the shipped model again
 	models/training/make-model
+
+models: build ## draw the cohort, compare the classical models on it and make those that ship
+	models/training/make-models
 
 locator: build ## draw the pictures and train the network that finds loops again
 	models/training/make-locator

@@ -11,6 +11,8 @@ FINGERS = 8
 FINGER_MISS = 0.02
 # However well the drawn subjects separate, a call needs at least this much; below it the reader is told "not classifiable".
 LEAST_UPPER, MOST_LOWER = 0.80, 0.20
+# Fields of a finger that must agree before it is called.
+RECUR = 2
 
 
 def sigmoid(margin: np.ndarray) -> np.ndarray:
@@ -60,29 +62,30 @@ class Thresholds:
     upper: float
 
 
-def called_positive(fields: np.ndarray, upper: float) -> bool:
+def called_positive(fields: np.ndarray, upper: float, recur: int = RECUR) -> bool:
     """A finger is positive when two of its fields are above the upper threshold: once is not enough."""
-    return int((fields > upper).sum()) >= 2
+    return int((fields > upper).sum()) >= recur
 
 
-def called_negative(fields: np.ndarray, lower: float) -> bool:
+def called_negative(fields: np.ndarray, lower: float, recur: int = RECUR) -> bool:
     """A finger shows no pattern when it has at least two fields and all of them are below the lower threshold."""
-    return len(fields) >= 2 and bool((fields < lower).all())
+    return len(fields) >= recur and bool((fields < lower).all())
 
 
-def choose_thresholds(fingers: list[np.ndarray], truth: np.ndarray) -> Thresholds:
+def choose_thresholds(fingers: list[np.ndarray], truth: np.ndarray, exam: float = EXAM_FALSE_ALARM, recur: int = RECUR) -> Thresholds:
     """The least strict thresholds that hold both budgets on the calibration fingers.
 
-    `fingers` holds each finger's field probabilities, `truth` whether any of its fields shows the pattern.
+    `fingers` holds each finger's field probabilities, `truth` whether any of its fields shows the pattern. `recur` is less than two
+    only for images with one field a finger, of which the daemon itself would call none.
     """
-    negatives = [f for f, t in zip(fingers, truth) if not t and len(f) >= 2]
-    positives = [f for f, t in zip(fingers, truth) if t and len(f) >= 2]
+    negatives = [f for f, t in zip(fingers, truth) if not t and len(f) >= recur]
+    positives = [f for f, t in zip(fingers, truth) if t and len(f) >= recur]
     if not negatives or not positives:
         raise ValueError("thresholds need calibration fingers of both categories with two fields or more")
     grid = np.round(np.arange(0.01, 1.0, 0.01), 2)
-    budget = finger_false_alarm_budget()
-    strict = [u for u in grid if np.mean([called_positive(f, u) for f in negatives]) <= budget]
-    loose = [v for v in grid if np.mean([called_negative(f, v) for f in positives]) <= FINGER_MISS]
+    budget = finger_false_alarm_budget(exam)
+    strict = [u for u in grid if np.mean([called_positive(f, u, recur) for f in negatives]) <= budget]
+    loose = [v for v in grid if np.mean([called_negative(f, v, recur) for f in positives]) <= FINGER_MISS]
     upper = float(max(LEAST_UPPER, min(strict, default=0.99)))
     lower = float(min(MOST_LOWER, max(loose, default=0.01)))
     return Thresholds(lower=lower, upper=upper)

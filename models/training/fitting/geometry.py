@@ -45,10 +45,10 @@ class Geometry:
         samples = normalised(coarse)
         _, height, width = samples.shape
         return np.stack([
-            self._tile(samples, x, y) for y in self.starts(height) for x in self.starts(width)
+            self.placed(samples, x, y) for y in self.starts(height) for x in self.starts(width)
         ])
 
-    def _tile(self, samples: np.ndarray, x: int, y: int) -> np.ndarray:
+    def placed(self, samples: np.ndarray, x: int, y: int) -> np.ndarray:
         cut = samples[:, y : y + self.tile, x : x + self.tile]
         _, height, width = cut.shape
         out = np.zeros((3, self.tile, self.tile), np.float32)

@@ -1,0 +1,88 @@
+"""`compare`: every model under one protocol; what was measured is kept, so that a stopped comparison goes on."""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from . import whole
+from .fit import description, parts_of, plan_of, source_digest
+from .page import page
+from .protocol import Trial, tried
+from .splits import subject_split
+from .table import Cohort
+
+# Shuffles of each column.
+IMPORTANCE = 3
+
+
+def compare(cohort: Cohort, asked: argparse.Namespace) -> None:
+    plan = plan_of(asked)
+    parts = subject_split(cohort, plan.seed)
+    digest = source_digest(cohort)
+    models = {}
+    if asked.models:
+        models |= _classical(cohort, asked, plan, digest, parts)
+    if asked.networks:
+        from .networks import compared
+
+        models |= compared(cohort, asked, plan, lambda name, trial, most: _kept(asked.work, f"{digest}/{name}/{vars(most)}", lambda: tried(cohort, trial, most, images_too=False)))
+    result = {
+        "cohort": {
+            "name": asked.cohort or Path(cohort.source).name, "description": description(cohort), "definition": asked.drawn_by, "scheme": cohort.scheme,
+            "labels": cohort.labels, "drawn": cohort.drawn, "sha256": digest, "parts": parts_of(cohort, parts), "notes": cohort.notes,
+        },
+        "plan": vars(plan),
+        "models": models,
+    }
+    with whole.folder(asked.out, asked.replace) as folder:
+        (folder / "comparison.json").write_text(json.dumps(result, indent=1) + "\n")
+        (folder / "comparison.html").write_text(page(result))
+    print(f"{asked.out}: comparison.html and comparison.json, {len(models)} models")
+
+
+def _classical(cohort: Cohort, asked: argparse.Namespace, plan, digest: str, parts: dict[str, np.ndarray]) -> dict:
+    from . import classical, features
+    from .store import features_of
+
+    everything = features_of(cohort.rows, asked.size, asked.work, asked.threads)
+    known = features.GROUPS
+    combinations = [tuple(c) for c in asked.combinations]
+    if asked.loops:
+        from .loops import shape_of
+
+        everything, known = np.hstack([everything, shape_of(asked.loops, cohort.rows)]), (*known, "shape")
+        combinations += [(*c, "shape") for c in combinations]
+    truth = np.array([row.positive for row in cohort.rows])
+    stamp = hashlib.sha256(everything.tobytes()).hexdigest()
+    jobs = [(name, groups) for groups in combinations for name in asked.models]
+    models = {}
+    for name, groups in tqdm(jobs, desc="models", unit="model"):
+        matrix = classical.chosen(everything, groups, known)
+
+        def trial(train: np.ndarray, held: list[np.ndarray], seed: int, name=name, matrix=matrix) -> list[np.ndarray]:
+            pipeline = classical.fit(name, matrix[train], truth[train], seed)
+            return [classical.probabilities(pipeline, matrix[places]) for places in held]
+
+        def all_of_it(name=name, groups=groups, matrix=matrix, trial: Trial = trial) -> dict:
+            out = tried(cohort, trial, plan)
+            pipeline = classical.fit(name, matrix[parts["train"]], truth[parts["train"]], plan.seed)
+            test = parts["test"]
+            out["importance"] = [(column, round(lost, 4)) for column, lost in classical.importance(pipeline, matrix[test], truth[test], features.columns(groups), plan.seed, repeats=IMPORTANCE)]
+            return out
+
+        title = f"{name} {'+'.join(groups)}"
+        models[title] = _kept(asked.work, f"{digest}/{stamp}/{title}/{vars(plan)}", all_of_it)
+    return models
+
+
+def _kept(work: Path, key: str, make) -> dict:
+    path = work / "compared" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    made = make()
+    whole.as_json(path, made)
+    return made

@@ -1,0 +1,119 @@
+"""`fit`: one model from one's own images, as a bundle."""
+
+import argparse
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from . import whole
+from .calls import settle
+from .card import card
+from .figures import margin_of
+from .manifest import Identity
+from .protocol import Plan, asked, rows_at, tried
+from .splits import subject_split
+from .table import Cohort
+
+# Of the test part, pictures among which the golden one is chosen.
+GOLDEN = 24
+
+
+def parts_of(cohort: Cohort, parts: dict[str, np.ndarray]) -> dict[str, dict]:
+    out = {}
+    for part, places in parts.items():
+        rows = rows_at(cohort, places)
+        out[part] = {
+            "subjects": len({r.subject for r in rows}), "fingers": len({r.finger_key for r in rows}), "images": len(rows),
+            "positive": sum(r.positive for r in rows),
+        }
+    return out
+
+
+def description(cohort: Cohort) -> str:
+    who = "drawn subjects" if cohort.drawn else "subjects"
+    devices = len({row.device for row in cohort.rows})
+    return f"{len(cohort.subjects)} {who}, {len(cohort.rows)} {'drawn frames' if cohort.drawn else 'images'}, {devices} devices; not validated on patients"
+
+
+def identity_of(cohort: Cohort, name: str, asked: argparse.Namespace) -> Identity:
+    return Identity(asked.name or name, asked.version, asked.licence, asked.cohort or ("drawn nailfolds (hairpin synth)" if cohort.drawn else Path(cohort.source).stem), description(cohort))
+
+
+def source_digest(cohort: Cohort) -> str:
+    """Of every image's place, label and bytes, in order: which data this was."""
+    digest = hashlib.sha256()
+    for row in cohort.rows:
+        digest.update(f"{row.subject}\t{row.finger}\t{row.field}\t{row.label}\t".encode())
+        digest.update(hashlib.sha256(row.path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def coarsest(cohort: Cohort) -> float | None:
+    """The coarsest scale seen, to a tenth of a um per pixel upwards; None where a scale is missing."""
+    scales = [row.um_per_px for row in cohort.rows]
+    return None if None in scales else float(np.ceil(10 * max(scales)) / 10)
+
+
+def fit_classical(cohort: Cohort, asked_for: argparse.Namespace) -> None:
+    from . import bundle, classical, convert, features
+    from .store import features_of
+
+    groups, name, plan = asked_for.features, asked_for.model, plan_of(asked_for)
+    everything = features_of(cohort.rows, asked_for.size, asked_for.work, asked_for.threads)
+    matrix = classical.chosen(everything, groups)
+    truth = np.array([row.positive for row in cohort.rows])
+
+    def trial(train: np.ndarray, held: list[np.ndarray], seed: int) -> list[np.ndarray]:
+        pipeline = classical.fit(name, matrix[train], truth[train], seed)
+        return [classical.probabilities(pipeline, matrix[places]) for places in held]
+
+    parts = subject_split(cohort, plan.seed)
+    pipeline = classical.fit(name, matrix[parts["train"]], truth[parts["train"]], plan.seed)
+    model = convert.converted(pipeline, matrix.shape[1])
+    parity = convert.parity(pipeline, model, matrix)
+    # What ships is asked as it ships: through ONNX Runtime.
+    calibration, test = (margin_of(convert.answers(model, matrix[parts[part]])) for part in ("calibration", "test"))
+    calls = settle(rows_at(cohort, parts["calibration"]), calibration, plan.exam_false_alarm)
+    facts = tried(cohort, trial, plan) | {"first": asked(rows_at(cohort, parts["test"]), test, calls, plan.seed)}
+
+    identity = identity_of(cohort, f"{name}-{classical.combination_name(groups)}", asked_for)
+    elsewhere = ""
+    if asked_for.elsewhere:
+        from .elsewhere import looked, told
+
+        facts["elsewhere"] = looked(asked_for.elsewhere, model, groups, asked_for.size, calls, bundle.seen(matrix[parts["train"]]))
+        elsewhere = told(facts["elsewhere"])
+    what = {
+        "features": f"{', '.join(groups)}: {matrix.shape[1]} columns of the whole picture at {asked_for.size[0]} x {asked_for.size[1]} (`docs/bundles.md`)",
+        "classifier": f"{classical.CLASSIFIERS[name].title}, standardised features; {len(model) / 1024:.0f} KiB of ONNX",
+    }
+    made = (
+        f"{asked_for.drawn_by + '. ' if asked_for.drawn_by else ''}Made by the training kit (`models/training`), seed {plan.seed}; the classifier's settings are fixed and were not tuned.\n"
+        f"sha256 over the rows and images: {source_digest(cohort)[:16]}. Probabilities in ONNX Runtime differ from Python's by at most {parity:.1e} over all {len(matrix)} rows.\n"
+        f"{', '.join(f'{k} {v}' for k, v in features.versions().items())}, scikit-learn {version('scikit-learn')}, skl2onnx {version('skl2onnx')}, onnxruntime {version('onnxruntime')}."
+        + ("".join(f"\n{note[0].upper() + note[1:]}." for note in cohort.notes))
+    )
+    text = card(identity, cohort, what, made, facts, parts_of(cohort, parts), elsewhere)
+    fitted = bundle.Fitted(pipeline, groups, asked_for.size, "bilinear", matrix[parts["train"]], coarsest(cohort))
+    candidates = golden_pictures(cohort, parts["test"], asked_for)
+    bundle.write(asked_for.out, fitted, identity, cohort, calls, text, model, candidates, asked_for.replace)
+    whole.as_json(asked_for.work / f"{identity.name}-metrics.json", facts)
+    print(f"{asked_for.out}: written; figures in its CARD.md and in {asked_for.work}/{identity.name}-metrics.json")
+
+
+def golden_pictures(cohort: Cohort, places: np.ndarray, asked_for: argparse.Namespace) -> list[np.ndarray]:
+    """What may travel with the bundle: drawn test images; of a cohort of persons the image that the user named, or made-up pictures."""
+    from . import bundle, features
+
+    if asked_for.golden:
+        return [features.prepared(asked_for.golden, asked_for.size)]
+    if not cohort.drawn:
+        return list(bundle.made_up(asked_for.size, GOLDEN))
+    rows = rows_at(cohort, places)
+    return [features.prepared(row.path, asked_for.size) for row in rows[:: max(1, len(rows) // GOLDEN)][:GOLDEN]]
+
+
+def plan_of(asked_for: argparse.Namespace) -> Plan:
+    return Plan(asked_for.seed, asked_for.repeats, asked_for.exam_false_alarm)
