@@ -96,7 +96,7 @@ pub enum NotMeasured {
 impl NotMeasured {
     pub const fn words(self) -> &'static str {
         match self {
-            Self::NoScale => "the scale is not known (hairpin calibrate)",
+            Self::NoScale => "the scale is not known: loops are only counted",
             Self::NoRow => "no distal row was found",
             Self::ShortRow => "less than half a millimetre of the distal row is in view",
             Self::Disagreement => "the frames of the field do not agree on the loops",

@@ -40,7 +40,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("aggregate", vec!["bundle", "fast_track", "finger", "frame", "measured", "outcome", "report", "time"]),
         ("exam", with(&[])),
         ("record", with(&["append", "digest", "exam"])),
-        ("export", with(&["decode", "digest", "exam", "record"])),
+        ("export", with(&["aggregate", "decode", "digest", "exam", "measure", "record"])),
         ("emit", with(&["append", "digest", "exam"])),
         ("client", with(&["emit"])),
         ("view", with(&[])),

@@ -15,8 +15,8 @@ pub struct FieldImage {
     pub finger: Finger,
     pub field: u32,
     pub measured: Measured,
-    /// Width of the picture, in mm.
-    pub width_mm: f64,
+    /// Width of the picture, in mm, where its size is known.
+    pub width_mm: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -47,7 +47,8 @@ pub struct Csuri {
     pub giants: u32,
     /// D: width of the widest giant.
     pub widest_um: f64,
-    pub width_mm: f64,
+    /// Of the picture; absent where its size is not known.
+    pub width_mm: Option<f64>,
 }
 
 /// Each from 0 to 3 by its share of the loops of an image (0 none, 1 below a third, 2 to two thirds, 3 above), mean of a finger's
@@ -185,7 +186,7 @@ mod tests {
             not_measured: None,
             ..nothing(NotMeasured::NoRow)
         };
-        FieldImage { finger: finger.parse().unwrap(), field, measured, width_mm: 1.57 }
+        FieldImage { finger: finger.parse().unwrap(), field, measured, width_mm: Some(1.57) }
     }
 
     #[test]
@@ -199,7 +200,7 @@ mod tests {
         let Score::Computed(csuri) = scores(&images).csuri else { panic!("there are giants") };
         assert_eq!((csuri.finger, csuri.field, csuri.loops, csuri.giants), ("R4".parse().unwrap(), 2, 4, 2));
         assert!((csuri.value - 80.0 * 2.0 / 16.0).abs() < 1e-9, "{csuri:?}");
-        assert!((csuri.width_mm - 1.57).abs() < 1e-9);
+        assert_eq!(csuri.width_mm, Some(1.57));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod replay;
 mod report;
 mod run;
 mod schema;
+mod scores;
 mod synth;
 mod table;
 mod token;
@@ -72,6 +73,8 @@ enum Command {
     Amend(amend::Args),
     /// Sign a closed exam: the record and all that was added so far.
     Sign(amend::SignArgs),
+    /// Scores that the literature makes of counted loops, of a closed exam: for research alone, no part of any result.
+    Scores(scores::Args),
     /// Watch the running service live in the terminal.
     Watch(watch::Args),
     /// Show the tokens of the page.
@@ -103,6 +106,7 @@ impl Cli {
             Command::Report(args) => report::run(args).map(done),
             Command::Amend(args) => amend::run(args).map(done),
             Command::Sign(args) => amend::sign(args).map(done),
+            Command::Scores(args) => scores::run(args).map(done),
             Command::Watch(args) => watch::run(args).map_err(|e| Failure::new(Status::of(e.exit_code()), e)),
             Command::Token(args) => token::run(args).map(done),
             Command::Synth(args) => synth::run(args).or_fail(Status::Io).map(done),

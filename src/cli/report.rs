@@ -57,9 +57,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failure(error: ExportError) -> Failure {
+pub(super) fn failure(error: ExportError) -> Failure {
     let status = match error {
         ExportError::Broken(_) => Status::Data,
+        ExportError::NothingToCorrect { .. } => Status::Config,
         ExportError::Unreadable { .. } => Status::Io,
         ExportError::Decoder(_) | ExportError::Png(_) => Status::Internal,
     };

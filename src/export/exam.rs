@@ -85,7 +85,7 @@ impl Exam {
     pub(super) fn comments(&self) -> impl Iterator<Item = (&AmendmentLine, &Remark)> {
         self.amendments.iter().filter_map(|line| match &line.amendment {
             Amendment::Comment { text } => Some((line, text)),
-            Amendment::OwnCall { .. } | Amendment::Signature { .. } => None,
+            Amendment::OwnCall { .. } | Amendment::Loop { .. } | Amendment::Signature { .. } => None,
         })
     }
 }

@@ -193,7 +193,10 @@ fn card(folder: &Path, exam: &Exam, finger: Finger, lang: Lang, frames: usize) -
         },
         shots,
         unseen,
-        fields: fields_of(exam, finger).map(|field| field_line(field, lang)).collect(),
+        fields: fields_of(exam, finger)
+            .map(|field| field_line(field, lang))
+            .chain(corrections(exam, finger, lang))
+            .collect(),
     })
 }
 
@@ -203,7 +206,8 @@ fn shot(folder: &Path, exam: &Exam, kept: &Keyframe, lang: Lang) -> Result<Resul
         Ok(picture) => picture,
         Err(unseen) => return Ok(Err(unseen)),
     };
-    let measured = kept.measured.as_ref();
+    let measured = exam.shown_on(kept);
+    let measured = measured.as_ref();
     let bar = format!("{} mm", lang.number(0.5, 1));
     let overlay = overlay(picture.size, measured, &bar);
     let mut caption = vec![lang.fill(Word::Caption, &[&kept.field.to_string(), &kept.evidence.frame.to_string()])];
@@ -216,6 +220,31 @@ fn shot(folder: &Path, exam: &Exam, kept: &Keyframe, lang: Lang) -> Result<Resul
     }
     let alt = lang.fill(Word::CaptionAlt, &[lang.finger(kept.finger), &overlay.loops.to_string()]);
     Ok(Ok(Shot { picture, overlay, caption: lang.list(&caption), alt }))
+}
+
+/// What the reader's corrections come to: a line a corrected field, and one for the finger.
+fn corrections(exam: &Exam, finger: Finger, lang: Lang) -> Vec<String> {
+    let corrected = |field: &FieldResult| Some((field.number, exam.corrected(finger, field.number)?));
+    let mut lines: Vec<String> = fields_of(exam, finger)
+        .filter_map(corrected)
+        .map(|(number, corrected)| {
+            let (number, count) = (number.to_string(), corrected.corrections.to_string());
+            let head = lang.fill(Word::CorrectedField, &[&number, corrected.by.as_str(), &count]);
+            let mut parts = measures(&corrected.field, lang);
+            parts.pop();
+            match corrected.field.fast_track {
+                Verdict::Decided { rule, .. } => parts.insert(0, lang.rule(rule).to_owned()),
+                Verdict::Undetermined => parts.insert(0, lang.say(Word::Undetermined).to_owned()),
+            }
+            lang.pair(&head, &parts.join("; "))
+        })
+        .collect();
+    if let Some(measured) = exam.corrected_finger(finger) {
+        let [mean, least] =
+            [measured.density_mean_per_mm, measured.density_least_per_mm].map(|d| lang.number(d.into(), 1));
+        lines.push(lang.fill(Word::CorrectedFinger, &[&mean, &least]));
+    }
+    lines
 }
 
 /// What one field came to, in a line.

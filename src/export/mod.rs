@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
+use crate::finger::Finger;
 use crate::record::verify::{Broken, State};
 
+mod corrected;
 mod exam;
 mod fingers;
 pub mod html;
@@ -16,6 +18,7 @@ mod sections;
 mod wording;
 pub mod words;
 
+pub use corrected::{Correctable, correctable};
 pub use page::Page;
 pub use words::Lang;
 
@@ -29,6 +32,11 @@ pub enum ExportError {
     Broken(#[from] Broken),
     #[error("cannot read {}: {source}", path.display())]
     Unreadable { path: std::path::PathBuf, source: std::io::Error },
+    #[error(
+        "field {field} of the {} has no kept frame on which a row of loops was measured: there is nothing to correct",
+        finger.words()
+    )]
+    NothingToCorrect { finger: Finger, field: u32 },
     #[error("{0}")]
     Decoder(#[from] crate::decode::DecodeError),
     #[error("cannot make a PNG of a kept frame: {0}")]

@@ -229,7 +229,7 @@ fn not_measured(exam: &Exam, lang: Lang) -> Vec<String> {
 pub(super) fn signature(exam: &Exam, lang: Lang) -> Signature {
     let signed = exam.amendments.iter().filter_map(|line| match &line.amendment {
         Amendment::Signature { signs } => Some((line, signs)),
-        Amendment::Comment { .. } | Amendment::OwnCall { .. } => None,
+        Amendment::Comment { .. } | Amendment::OwnCall { .. } | Amendment::Loop { .. } => None,
     });
     let mut lines: Vec<String> = signed
         .map(|(line, signs)| {

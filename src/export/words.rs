@@ -201,6 +201,8 @@ words! {
     MeasuredGiants: "giants {}", "mégacapillaires {}", "巨大 {}";
     MeasuredHaemorrhages: "haemorrhages {}", "hémorragies {}", "出血 {}";
     MeasuredAbnormal: "abnormal shapes {}", "formes anormales {}", "异常形态 {}";
+    CorrectedField: "field {} as corrected by {} ({} loops)", "champ {} corrigé par {} ({} anses)", "视野 {}，经 {} 更正（{} 个管袢）";
+    CorrectedFinger: "with the corrections: {} loops a mm on average, {} in the least field", "avec les corrections : {} anses par mm en moyenne, {} dans le champ le plus pauvre", "更正后：平均每毫米 {} 个管袢，最少的视野 {} 个";
     MeasuredFrames: "from {} of {} measured frames", "sur {} de {} images mesurées", "取自 {}/{} 测量帧";
     Caption: "field {}, frame {}", "champ {}, image {}", "视野 {}，帧 {}";
     CaptionNotMeasured: "loops not measured on this frame", "anses non mesurées sur cette image", "此帧未测量管袢";
@@ -322,13 +324,13 @@ impl Lang {
         self.of([
             why.words(),
             match why {
-                NotMeasured::NoScale => "échelle inconnue : aucune anse n’est mesurée ni comptée",
+                NotMeasured::NoScale => "échelle inconnue : les anses sont seulement comptées",
                 NotMeasured::NoRow => "aucune rangée distale n’a été trouvée",
                 NotMeasured::ShortRow => "moins d’un demi-millimètre de la rangée distale est visible",
                 NotMeasured::Disagreement => "les images du champ ne s’accordent pas sur les anses",
             },
             match why {
-                NotMeasured::NoScale => "比例未知：不测量也不计数管袢",
+                NotMeasured::NoScale => "比例未知：管袢只计数，不测量",
                 NotMeasured::NoRow => "未找到远端排",
                 NotMeasured::ShortRow => "可见的远端排不足半毫米",
                 NotMeasured::Disagreement => "该视野各帧的管袢结果不一致",

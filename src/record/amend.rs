@@ -9,10 +9,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::finger::Finger;
+use crate::frame::FrameId;
+use crate::measured::Correction;
 use crate::reader::OwnCall;
 
 /// One line of `amendments.jsonl`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AmendmentLine {
     pub schema: u32,
     /// Counts the amendments of this exam from 1.
@@ -30,7 +32,7 @@ pub struct AmendmentLine {
 }
 
 /// What is added. What was recorded stays as it is, beside it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "amendment", rename_all = "snake_case")]
 pub enum Amendment {
     /// A remark on the whole exam.
@@ -41,6 +43,15 @@ pub enum Amendment {
         call: OwnCall,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         comment: Option<Remark>,
+    },
+    /// What the reader says of one loop of a field, on its kept frame that was measured. What was measured stands
+    /// beside what follows from it.
+    Loop {
+        finger: Finger,
+        field: u32,
+        frame: FrameId,
+        #[serde(flatten)]
+        correction: Correction,
     },
     /// The reader stands by the record and by all amendments before this one.
     Signature {

@@ -50,7 +50,7 @@ pub enum AmendError {
     Broken(#[from] Broken),
     #[error("exam {exam} is not closed: only a closed exam can be amended or signed; {}", .state.what_to_do())]
     NotClosed { exam: String, state: State },
-    #[error("the {} was not examined in this exam: only an examined finger can be called", .0.words())]
+    #[error("the {} was not examined in this exam: only an examined finger can be called or corrected", .0.words())]
     NotExamined(Finger),
     #[error("{}", .0.told())]
     Record(#[from] RecordError),
@@ -186,7 +186,7 @@ impl Amendments {
 
     fn fits(&self, amendment: &Amendment) -> Result<(), AmendError> {
         match amendment {
-            Amendment::OwnCall { finger, .. } => {
+            Amendment::OwnCall { finger, .. } | Amendment::Loop { finger, .. } => {
                 let examined = self.report.fingers.iter().any(|result| result.finger == *finger);
                 examined.then_some(()).ok_or(AmendError::NotExamined(*finger))
             }

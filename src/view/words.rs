@@ -135,8 +135,8 @@ fn event(event: &Event) -> String {
 /// What was measured, in a line; what is not known is not said.
 pub fn loops(measured: &Measured) -> String {
     if let Some(why) = measured.not_measured {
-        let counted = measured.counted.map(|n| format!("{n} loops in view, ")).unwrap_or_default();
-        return format!("{counted}loops not measured: {}", why.words());
+        let head = measured.counted.map_or_else(|| "loops not measured".to_owned(), |n| format!("{n} loops in view"));
+        return format!("{head}: {}", why.words());
     }
     let density = measured.density_per_mm.map(|d| format!("{:.1} a mm ({:.1} to {:.1})", d.value, d.low, d.high));
     let parts = [

@@ -366,7 +366,7 @@ fn over_tls_nothing_is_shown_without_a_token() {
     let bearer = format!("Authorization: Bearer {}", Tokens::at(&token).unwrap().view);
     assert!(get("/health", &["-H", &bearer]).ends_with("200"));
     assert!(get("/", &["-H", "Host: evil.example"]).ends_with("421"));
-    let mut plain = TcpStream::connect(([127, 0, 0, 1], port)).unwrap();
+    let mut plain = TcpStream::connect(("127.0.0.1", port)).unwrap();
     plain.set_read_timeout(Some(PATIENCE)).unwrap();
     plain.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = Vec::new();

@@ -184,6 +184,47 @@ fn two_at_once_do_not_write_over_each_other() {
 }
 
 #[test]
+fn a_loop_that_the_reader_corrects_is_worked_out_anew_beside_the_measure() {
+    let exam = Plan::default().closed();
+    let bench = Bench::new();
+    let folder = exam.folder.to_str().unwrap();
+    let amend = |words: &[&str]| bench.run(&[&["amend", folder, "--by", "Dr. B", "loop", "R2", "1"], words].concat());
+    let told = amend(&["reclassify", "81,43", "ectatic", "--width-um", "44"]).ok().out;
+    assert!(told.contains("measured:  4 loops, 6.2 a mm"), "{told}");
+    assert!(told.contains("corrected: 4 loops, 6.2 a mm (4.7 to 7.8), giants 0, abnormal 1"), "{told}");
+    let told = amend(&["remove", "95,40"]).ok().out;
+    assert!(told.contains("corrected: 3 loops, 4.7 a mm"), "both corrections hold: {told}");
+    amend(&["add", "110,40", "normal"]).ok();
+    let page = html(&page(&exam.folder, Lang::En, 1).unwrap());
+    assert!(page.contains("field 1 as corrected by Dr. B (3 loops)"), "{page}");
+    assert!(page.contains("with the corrections: 6.2 loops a mm on average"), "{page}");
+    assert!(page.contains("rule 2: a giant"), "what was measured is still there: {page}");
+    bench.run(&["verify", folder]).ok();
+
+    amend(&["remove", "20,400"]).ends(78, &["no counted loop within 50 um of 20,400"]);
+    amend(&["add", "20,40", "normal"]).ends(78, &["counted already at 20,40"]);
+    amend(&["reclassify", "20,40", "giant", "--width-um", "12"]).ends(78, &["a width of 12 um is none of a"]);
+    amend(&["add", "here", "normal"]).ends(2, &["410,220"]);
+    amend(&["add", "64,40", "bushy"]).ends(2, &["normal, ectatic, giant"]);
+    bench.run(&["amend", folder, "--by", "X", "loop", "R4", "1", "remove", "20,40"]).ends(78, &["nothing to correct"]);
+    bench.run(&["amend", folder, "--by", "X", "loop", "R2", "7", "remove", "20,40"]).ends(78, &["nothing to correct"]);
+    assert_eq!(fs::read_to_string(exam.folder.join(NAME)).unwrap().lines().count(), 3, "what was refused is not there");
+}
+
+#[test]
+fn scores_are_of_closed_exams_and_say_what_cannot_be_computed() {
+    let exam = Plan::default().closed();
+    let bench = Bench::new();
+    let folder = exam.folder.to_str().unwrap();
+    let told = bench.run(&["scores", folder]).ok().out;
+    assert!(told.contains("CSURI, D x M / N^2") && told.contains("for research alone"), "{told}");
+    let json = bench.run(&["scores", folder, "--json"]).ok().json();
+    assert_eq!(json["images"], 2, "{json}");
+    assert!(json["semi_quantitative"]["capillary_loss"]["not_computable"]["why"].is_string(), "{json}");
+    bench.run(&["scores", Plan::default().open().folder.to_str().unwrap()]).ends(78, &["is not closed"]);
+}
+
+#[test]
 fn the_commands_amend_sign_and_verify() {
     let exam = Plan::default().closed();
     let bench = Bench::new();

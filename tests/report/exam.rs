@@ -363,7 +363,7 @@ fn measured() -> Measured {
     Measured {
         um_per_px: Some(2.5),
         row: vec![[4.0, 40.0], [124.0, 40.0]],
-        row_mm: Some(0.3),
+        row_mm: Some(0.64),
         loops: vec![
             one(20.0, LoopClass::Normal, Some(14.0), true),
             one(50.0, LoopClass::Ectatic, Some(27.0), true),

@@ -106,7 +106,7 @@ fn what_matters_is_said() {
 fn without_a_scale_nothing_is_in_micrometres() {
     let html = english(&Plan { scale: false, ..Plan::default() }.closed().folder);
     assert!(html.contains("no scale: nothing in micrometres, no density, no giants"));
-    assert!(html.contains("the scale is not known: no loop is measured or counted"));
+    assert!(html.contains("the scale is not known: loops are only counted"));
     assert!(!html.contains("0.5 mm</text>"), "a scale bar without a scale");
     assert!(!html.contains("61</td>") && !html.contains("6.2"), "a measure without a scale");
 }

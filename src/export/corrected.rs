@@ -1,0 +1,93 @@
+//! What a reader's corrections of loops come to: the measure of the corrected frame stands for its field, beside the one
+//! that was made. Nothing of it is kept; it is worked out anew from the record and its amendments.
+
+use std::path::Path;
+
+use super::ExportError;
+use super::exam::{Exam, Keyframe};
+use crate::aggregate::loops::{LoopPool, of_finger};
+use crate::finger::Finger;
+use crate::frame::FrameId;
+use crate::measure::{self, Settings};
+use crate::measured::{Correction, FieldMeasured, FingerMeasured, Measured};
+use crate::record::amend::{Amendment, Name};
+
+/// A field's frame as the reader has it.
+#[derive(Debug)]
+pub(super) struct Corrected<'a> {
+    /// Who corrected last.
+    pub(super) by: &'a Name,
+    pub(super) corrections: usize,
+    pub(super) measured: Measured,
+    pub(super) field: FieldMeasured,
+}
+
+/// What can be corrected in a field: the frame that is shown, its measure, and what was corrected before.
+#[derive(Debug)]
+pub struct Correctable {
+    pub frame: FrameId,
+    pub measured: Measured,
+    pub before: Vec<Correction>,
+}
+
+/// Reads an exam's folder, checks all of it, and finds what can be corrected in a field.
+pub fn correctable(folder: &Path, finger: Finger, field: u32) -> Result<Correctable, ExportError> {
+    let exam = Exam::read(folder)?;
+    let nothing = ExportError::NothingToCorrect { finger, field };
+    let Some((kept, measured)) = exam.measured_frame(finger, field) else { return Err(nothing) };
+    let before = exam.corrections(kept).map(|(_, correction)| correction).collect();
+    Ok(Correctable { frame: kept.evidence.frame, measured: measured.clone(), before })
+}
+
+impl Exam {
+    /// The kept frame of a field with the most of a row on it: the one that can be corrected.
+    fn measured_frame(&self, finger: Finger, field: u32) -> Option<(&Keyframe, &Measured)> {
+        let of_field = self.keyframes.iter().filter(|kept| kept.finger == finger && kept.field == field);
+        let measured = of_field.filter_map(|kept| Some((kept, kept.measured.as_ref()?)));
+        measured.filter(|(_, m)| m.row_mm.is_some()).max_by(|(_, a), (_, b)| {
+            let row = |m: &Measured| m.row_mm.unwrap_or_default();
+            row(a).total_cmp(&row(b))
+        })
+    }
+
+    fn corrections(&self, kept: &Keyframe) -> impl Iterator<Item = (&Name, Correction)> {
+        let of = (kept.finger, kept.field, kept.evidence.frame);
+        self.amendments.iter().filter_map(move |line| match line.amendment {
+            Amendment::Loop { finger, field, frame, correction } if (finger, field, frame) == of => {
+                Some((&line.by, correction))
+            }
+            _ => None,
+        })
+    }
+
+    /// `None` where nothing was corrected, or where what was cannot be applied to what was measured.
+    pub(super) fn corrected(&self, finger: Finger, field: u32) -> Option<Corrected<'_>> {
+        let (kept, measured) = self.measured_frame(finger, field)?;
+        let (names, corrections): (Vec<&Name>, Vec<Correction>) = self.corrections(kept).unzip();
+        let by = *names.last()?;
+        let measured = measure::corrected(measured, &corrections, &Settings::default()).ok()?;
+        let mut pool = LoopPool::default();
+        pool.add(measured.clone());
+        Some(Corrected { by, corrections: corrections.len(), field: pool.pooled()?, measured })
+    }
+
+    /// A kept frame's measure: as corrected where it was.
+    pub(super) fn shown_on(&self, kept: &Keyframe) -> Option<Measured> {
+        let corrected = self.corrected(kept.finger, kept.field).filter(|_| {
+            self.measured_frame(kept.finger, kept.field).is_some_and(|(frame, _)| std::ptr::eq(frame, kept))
+        });
+        corrected.map(|c| c.measured).or_else(|| kept.measured.clone())
+    }
+
+    /// A finger over its fields, with those that were corrected as they were; `None` where none was.
+    pub(super) fn corrected_finger(&self, finger: Finger) -> Option<FingerMeasured> {
+        let fields = || self.fields.iter().filter(|f| f.finger == finger);
+        if !fields().any(|f| self.corrected(finger, f.number).is_some()) {
+            return None;
+        }
+        let measured: Vec<FieldMeasured> = fields()
+            .filter_map(|f| self.corrected(finger, f.number).map(|c| c.field).or_else(|| f.measured.clone()))
+            .collect();
+        of_finger(measured.iter())
+    }
+}
