@@ -40,9 +40,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     out::line(format!("to command:  {}", tokens.command))?;
     let scheme = if page.is_some_and(|page| page.tls.is_some()) { "https" } else { "http" };
     match (config.emit.http, page.and_then(|page| page.hosts.first())) {
-        (Some(address), Some(host)) => {
-            out::line(format!("open {scheme}://{host}:{}/#token=TOKEN", address.port()))
-        }
+        (Some(address), Some(host)) => out::line(format!("open {scheme}://{host}:{}/#token=TOKEN", address.port())),
         (Some(address), None) => out::line(format!("open {scheme}://{address}/#token=TOKEN")),
         (None, _) => Ok(()),
     }

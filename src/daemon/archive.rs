@@ -104,13 +104,7 @@ fn listed(exam: &ExamId, folder: &Path) -> Listed {
         Some(Event::Exam(ExamEvent::Opened { subject, .. })) => Some(subject.clone()),
         _ => None,
     };
-    Listed {
-        exam: exam.to_string(),
-        subject,
-        opened: opening.and_then(|line| line.date),
-        closed: false,
-        counts: None,
-    }
+    Listed { exam: exam.to_string(), subject, opened: opening.and_then(|line| line.date), closed: false, counts: None }
 }
 
 /// The line, unless it speaks of a single frame.

@@ -250,9 +250,13 @@ mod tests {
         let open = tcp("emit.tcp", "192.0.2.1:7411".parse().unwrap()).unwrap_err();
         let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let busy = tcp("emit.tcp", held.local_addr().unwrap()).unwrap_err();
-        for (error, says) in
-            [(nowhere, "folder"), (long, "107"), (group, "groupadd"), (open, "choose another address"), (busy, "choose another port")]
-        {
+        for (error, says) in [
+            (nowhere, "folder"),
+            (long, "107"),
+            (group, "groupadd"),
+            (open, "choose another address"),
+            (busy, "choose another port"),
+        ] {
             assert!(error.to_string().contains(says), "{error}");
         }
     }

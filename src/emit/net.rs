@@ -93,9 +93,11 @@ impl Settings {
             (Some(_), None) => return Err("page needs http, the address that it is served on".into()),
             (Some(page), Some(_)) => page.check(self.beyond_loopback())?,
             (None, Some(address)) if !address.ip().is_loopback() => {
-                return Err("http must be a loopback address, such as 127.0.0.1:7410, unless a page with a token and TLS is \
+                return Err(
+                    "http must be a loopback address, such as 127.0.0.1:7410, unless a page with a token and TLS is \
                             served there (docs/page.md)"
-                    .into());
+                        .into(),
+                );
             }
             (None, _) => {}
         }
@@ -240,7 +242,8 @@ struct Gate {
 
 impl Gate {
     fn of(page: &web::Settings) -> Result<Self, EmitError> {
-        let tokens = page.token.as_deref().map(Tokens::at).transpose().map_err(|e| EmitError::Settings(e.to_string()))?;
+        let tokens =
+            page.token.as_deref().map(Tokens::at).transpose().map_err(|e| EmitError::Settings(e.to_string()))?;
         let tls = page.tls.as_ref().map(Tls::load).transpose()?;
         Ok(Self { keys: tokens.as_ref().map(Keys::of), tls })
     }

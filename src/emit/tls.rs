@@ -50,9 +50,7 @@ impl Tls {
 
 fn wrong(key: &str, path: &Path, why: &dyn std::fmt::Display) -> EmitError {
     let path = path.display();
-    EmitError::Settings(format!(
-        "page.{key}: {path} cannot be used: {why}: give a certificate and its key in PEM form"
-    ))
+    EmitError::Settings(format!("page.{key}: {path} cannot be used: {why}: give a certificate and its key in PEM form"))
 }
 
 /// A connection. The greeting of an encrypted one is part of its first reading or writing, so that a client which

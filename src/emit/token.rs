@@ -38,8 +38,10 @@ impl Tokens {
         match File::open(path) {
             Ok(file) => Self::read(path, &file),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let tokens = Self { view: chance().map_err(failed("made"))?, command: chance().map_err(failed("made"))? };
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed("made"))?;
+                let tokens =
+                    Self { view: chance().map_err(failed("made"))?, command: chance().map_err(failed("made"))? };
+                let mut file =
+                    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed("made"))?;
                 file.write_all(tokens.text().as_bytes()).and_then(|()| file.sync_all()).map_err(failed("written"))?;
                 Ok(tokens)
             }
@@ -117,7 +119,6 @@ impl Keys {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

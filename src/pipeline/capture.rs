@@ -388,8 +388,15 @@ mod tests {
         let mut then = then.into_iter();
         let reopen: Box<dyn Reopen> =
             Box::new(move || then.next().ok_or_else(|| CaptureError::new(CaptureErrorKind::NotFound, "gone")));
-        let capture =
-            Capture { out, stop: Stop::new(), beat: Beat::default(), reopen: Some(reopen), wanted, urgent: None, live: None };
+        let capture = Capture {
+            out,
+            stop: Stop::new(),
+            beat: Beat::default(),
+            reopen: Some(reopen),
+            wanted,
+            urgent: None,
+            live: None,
+        };
         capture.run(first);
         told(&received)
     }

@@ -100,8 +100,20 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result
 
 /// Starts the data threads: one each, and for reading one for each frame read at once.
 pub fn start(parts: Parts) -> io::Result<Running> {
-    let Parts { source, reopen, mut step, classifier, loops, desk, commands, faults, urgent, board, wanted, live: shown } =
-        parts;
+    let Parts {
+        source,
+        reopen,
+        mut step,
+        classifier,
+        loops,
+        desk,
+        commands,
+        faults,
+        urgent,
+        board,
+        wanted,
+        live: shown,
+    } = parts;
     let (policy, depth) =
         if source.info().live { (Policy::DropOldest, DEPTH_LIVE) } else { (Policy::Block, DEPTH_REPLAY) };
     let (stop, beats) = (Stop::new(), Beats::default());

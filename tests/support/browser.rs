@@ -32,9 +32,8 @@ pub fn missing() -> Option<String> {
         run.is_ok_and(|status| status.success())
     };
     let absent: Vec<&str> = ["chromium", "chromedriver"].into_iter().filter(|name| !there(name)).collect();
-    (!absent.is_empty()).then(|| {
-        format!("skipped: {} not installed (Debian: chromium, chromium-driver)", absent.join(" and "))
-    })
+    (!absent.is_empty())
+        .then(|| format!("skipped: {} not installed (Debian: chromium, chromium-driver)", absent.join(" and ")))
 }
 
 impl Browser {
@@ -51,7 +50,7 @@ impl Browser {
             let mut line = String::new();
             assert!(said.read_line(&mut line).unwrap() > 0, "chromedriver ended without a port");
             let number = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
-            if let Some(port) = line.split("on port ").nth(1).and_then(number) {
+            if let Some(port) = line.split("successfully on port ").nth(1).and_then(number) {
                 break port;
             }
         };
@@ -77,6 +76,7 @@ impl Browser {
         }}});
         let made = browser.call("POST", "/session", Some(&wanted));
         made["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
+        browser.post("/timeouts", &json!({"script": PATIENCE.as_millis() as u64}));
         browser
     }
 
@@ -147,9 +147,7 @@ impl Browser {
     pub fn keys(&self, keys: &str) {
         let presses: Vec<Value> = keys
             .chars()
-            .flat_map(|key| {
-                ["keyDown", "keyUp"].map(|what| json!({"type": what, "value": key.to_string()}))
-            })
+            .flat_map(|key| ["keyDown", "keyUp"].map(|what| json!({"type": what, "value": key.to_string()})))
             .collect();
         self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": presses}]}));
     }

@@ -79,10 +79,7 @@ async fn list(State(house): State<Arc<House>>) -> Result<axum::Json<Vec<Listed>>
     read(&house, |archive| archive.list()).await.map(axum::Json)
 }
 
-async fn exam(
-    State(house): State<Arc<House>>,
-    Path(exam): Path<String>,
-) -> Result<axum::Json<Told>, ArchiveError> {
+async fn exam(State(house): State<Arc<House>>, Path(exam): Path<String>) -> Result<axum::Json<Told>, ArchiveError> {
     read(&house, move |archive| archive.exam(&exam)).await.map(axum::Json)
 }
 

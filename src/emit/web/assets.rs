@@ -2,9 +2,7 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_FRAME_OPTIONS,
-};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_FRAME_OPTIONS};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -112,7 +110,8 @@ mod tests {
             for (key, word) in english {
                 let found = table.get(key).unwrap_or_else(|| panic!("{language} has no {key}"));
                 let holes = |text: &str| {
-                    let mut holes: Vec<String> = text.split('{').skip(1).map(|h| h.split('}').next().unwrap().into()).collect();
+                    let mut holes: Vec<String> =
+                        text.split('{').skip(1).map(|h| h.split('}').next().unwrap().into()).collect();
                     holes.sort();
                     holes
                 };
@@ -151,14 +150,21 @@ mod tests {
         ] {
             keys.push(format!("doubt.{}", named(serde_json::to_value(why).unwrap())));
         }
-        for kind in
-            [FaultKind::Source, FaultKind::Record, FaultKind::Output, FaultKind::Inference, FaultKind::Internal]
+        for kind in [FaultKind::Source, FaultKind::Record, FaultKind::Output, FaultKind::Inference, FaultKind::Internal]
         {
             keys.push(format!("fault.{}", named(serde_json::to_value(kind).unwrap())));
         }
         use crate::outcome::RejectReason as R;
         for reason in [
-            R::Frozen, R::Underexposed, R::Overexposed, R::Glare, R::Motion, R::Defocus, R::NoNailfold, R::Magnification, R::NoScale,
+            R::Frozen,
+            R::Underexposed,
+            R::Overexposed,
+            R::Glare,
+            R::Motion,
+            R::Defocus,
+            R::NoNailfold,
+            R::Magnification,
+            R::NoScale,
         ] {
             keys.push(format!("advice.{}", named(serde_json::to_value(reason).unwrap())));
         }

@@ -20,9 +20,13 @@ pub(super) enum Said {
         token: Option<String>,
     },
     /// So many frames were drawn or put aside: as many more may come.
-    Seen { frames: u32 },
+    Seen {
+        frames: u32,
+    },
     /// What does the clock of the frames say?
-    Clock { at: f64 },
+    Clock {
+        at: f64,
+    },
     /// Take control, in this name.
     Take {
         name: String,
@@ -31,7 +35,9 @@ pub(super) enum Said {
     },
     Leave {},
     /// A request of the control protocol.
-    Ask { request: Map<String, Value> },
+    Ask {
+        request: Map<String, Value>,
+    },
 }
 
 /// Does not repeat what was said.

@@ -78,9 +78,11 @@ impl Settings {
             return Err("page.operators = \"token\" needs page.token, the file of the tokens".into());
         }
         if beyond_loopback && (self.token.is_none() || self.tls.is_none()) {
-            return Err("http is beyond loopback: that needs page.token and page.tls (docs/page.md); or use a loopback \
+            return Err(
+                "http is beyond loopback: that needs page.token and page.tls (docs/page.md); or use a loopback \
                         address, such as 127.0.0.1:7411"
-                .into());
+                    .into(),
+            );
         }
         match self.hosts.iter().find(|host| !is_name(host)) {
             Some(host) => Err(format!("page.hosts: {host:?} is no name of a host: write it without scheme and port")),
@@ -226,7 +228,8 @@ impl Names {
             // An address cannot be pointed elsewhere.
             Ok(ip) => ip.is_loopback() || self.beyond_loopback,
             Err(_) => {
-                name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+                name.eq_ignore_ascii_case("localhost")
+                    || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
             }
         }
     }

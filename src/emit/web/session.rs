@@ -106,7 +106,8 @@ impl Session {
         let house = self.house.clone();
         self.right = self.greeted().await?;
         let Ok(_place) = house.places.clone().try_acquire_owned() else {
-            let busy = Refusal::new(Code::Busy, "all places for viewers are taken: close another page, or raise page.viewers");
+            let busy =
+                Refusal::new(Code::Busy, "all places for viewers are taken: close another page, or raise page.viewers");
             self.say(&Say::Refused { refusal: &busy }).await?;
             return Err(Over::Shut(close_code::AGAIN, "full"));
         };
@@ -215,7 +216,9 @@ impl Session {
             return self.refuse(Code::NotAllowed, VIEW_ONLY.into()).await;
         }
         let Some(name) = name(told) else {
-            return self.refuse(Code::BadRequest, "an operator's name has 1 to 40 characters, in one line".into()).await;
+            return self
+                .refuse(Code::BadRequest, "an operator's name has 1 to 40 characters, in one line".into())
+                .await;
         };
         let holder = Holder { session: self.number, name, from: self.peer.from };
         tracing::info!(operator = holder.name, from = %holder.from, over, "control at the page");
