@@ -47,6 +47,14 @@ fn an_exam_from_open_to_close() {
     bench.exam_command(&["field"]).ok();
     let field = reader.until(|line| is(line, "field"));
     assert_eq!((&field["finger"], &field["number"]), (&"R4".into(), &1.into()));
+    bench.exam_command(&["call", "L2", "category_1"]).ends(1, &["no field was recorded"]);
+    bench.exam_command(&["call", "R4", "category_2", "--comment", "two giants"]).ok();
+    let own = reader.until(|line| is(line, "own_call"));
+    assert_eq!(
+        (&own["finger"], &own["call"], &own["comment"]),
+        (&"R4".into(), &"category_2".into(), &"two giants".into())
+    );
+    assert!(own["by"].as_str().unwrap().starts_with("user "), "{own}");
     bench.exam_command(&["skip", "R5", "bandage"]).ok();
     bench.exam_command(&["skip", "R4", "changed my mind"]).ends(1, &["what was recorded of it stands"]);
     bench.exam_command(&["close"]).ok();
@@ -64,6 +72,15 @@ fn an_exam_from_open_to_close() {
     assert_eq!(status["ok"], true);
     service.signal(Signal::TERM);
     assert_eq!(service.end(), Some(0));
+    let record = std::fs::read_to_string(bench.exam().join("events.jsonl")).unwrap();
+    let lines: Vec<Value> = record.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let commanded = |name: &str| {
+        lines.iter().filter(|l| is(l, "command") && l["command"] == name && l["refused"].is_null()).count()
+    };
+    for name in ["open", "finger", "field", "call", "skip", "close"] {
+        assert_eq!(commanded(name), 1, "{name} is not once on the record");
+    }
+    assert!(lines.iter().any(|line| is(line, "command") && line["refused"].is_string()), "a refusal is not on record");
     let verified = bench.run(&["verify", bench.exam().to_str().unwrap(), "--json"]).ok().json();
     assert_eq!(verified["state"]["closed"], "closed");
     assert!(verified["keyframes"].as_u64().unwrap() >= 1, "{verified}");

@@ -68,7 +68,8 @@ fn camera(device: &Selector) -> Result<(), Failure> {
 /// Whether each output's folder is there and can be written to; nothing is opened or made.
 fn outputs(config: &Resolved) -> Result<(), Failure> {
     let sockets = [config.emit.stream.as_ref(), config.emit.control.as_ref()];
-    let files = sockets.into_iter().flatten().map(|s| s.path.as_path()).chain(config.file.as_deref());
+    let token = config.emit.page.as_ref().and_then(|page| page.token.as_deref());
+    let files = sockets.into_iter().flatten().map(|s| s.path.as_path()).chain(config.file.as_deref()).chain(token);
     for path in files {
         writable(path.parent().unwrap_or(Path::new(".")))?;
         out::line(format!("output {}: its folder can be written to", path.display()))?;

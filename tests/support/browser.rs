@@ -50,7 +50,7 @@ impl Browser {
             let mut line = String::new();
             assert!(said.read_line(&mut line).unwrap() > 0, "chromedriver ended without a port");
             let number = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
-            if let Some(port) = line.split("on port ").nth(1).and_then(number) {
+            if let Some(port) = line.split("successfully on port ").nth(1).and_then(number) {
                 break port;
             }
         };
@@ -76,6 +76,7 @@ impl Browser {
         }}});
         let made = browser.call("POST", "/session", Some(&wanted));
         made["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
+        browser.post("/timeouts", &json!({"script": PATIENCE.as_millis() as u64}));
         browser
     }
 

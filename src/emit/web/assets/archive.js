@@ -55,7 +55,7 @@ export class Archive {
         told.damaged ? el("p", { class: "contradiction", role: "alert" }, t("archive.damaged", { why: told.damaged })) : el("p", { class: "agree" }, `✓ ${t("archive.whole")}`),
         told.report ? el("div", { class: "card" }, summary(told.report)) : el("p", {}, t("archive.not_closed")),
         ...PROTOCOL.filter((finger) => told.fingers[finger] || told.own[finger]).map((finger) => this.finger(name, told, finger)),
-        el("details", { class: "card" }, el("summary", {}, t("archive.events", { count: told.lines.length })), el("ol", { class: "events" }, told.lines.map((line) => el("li", {}, eventWords(line))))),
+        el("details", { class: "card" }, el("summary", {}, t("archive.events", { count: told.lines.length })), el("ol", { class: "events", tabindex: 0 }, told.lines.map((line) => el("li", {}, eventWords(line))))),
       ];
     });
   }

@@ -27,7 +27,8 @@ export function ask(title, body, answers) {
       if (dialog.open) dialog.close();
       resolve(value);
     };
-    const buttons = answers.map(({ words, value, primary }) => el("button", { type: primary ? "submit" : "button", class: primary ? "primary" : null, on: primary ? {} : { click: () => finish(value) } }, words));
+    const writes = [body].flat().some((part) => part.querySelector("input, textarea"));
+    const buttons = answers.map(({ words, value, primary }) => el("button", { type: primary ? "submit" : "button", class: primary ? "primary" : null, autofocus: primary && !writes, on: primary ? {} : { click: () => finish(value) } }, words));
     const main = answers.find((answer) => answer.primary);
     const form = el("form", { novalidate: true, on: { submit: (event) => { event.preventDefault(); finish(typeof main.value === "function" ? main.value() : main.value); } } },
       el("h2", { id: "dialog-title" }, title), body, el("div", { class: "answers" }, buttons));

@@ -30,7 +30,9 @@ export function data(node, name, value) {
 export function refill(node, key, make) {
   if (node.filledWith === key) return false;
   node.filledWith = key;
+  const focused = node.contains(document.activeElement) ? document.activeElement.id : "";
   node.replaceChildren(...make().flat().filter((child) => child !== undefined && child !== null && child !== false));
+  if (focused) by(focused)?.focus();
   return true;
 }
 

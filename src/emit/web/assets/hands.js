@@ -65,7 +65,7 @@ function fingers(side, state, hiddenOf, choose) {
     return svg(
       "g", {
         class: "finger", data: { state: now.state, finger }, transform: `translate(${x} ${y}) rotate(${lean})`, role: "button", tabindex: 0,
-        "aria-label": `${fingerName(finger)}: ${now.words}`, "aria-current": now.state === "recording" ? "step" : null,
+        "aria-label": `${now.mark} ${finger}, ${fingerName(finger)}: ${now.words}`.trim(), "aria-current": now.state === "recording" ? "step" : null,
         on: { click: act, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); event.stopPropagation(); act(); } } },
       },
       svg("title", {}, `${fingerName(finger)}: ${now.words}`),

@@ -177,10 +177,12 @@ function drawScale() {
   by("scale").hidden = !scale || !picture.drawn;
   if (by("scale").hidden) return;
   const { length_um, share } = scaleBar(scale.um_per_px, canvas.width);
-  const [seen, room] = [canvas.getBoundingClientRect(), by("stage").getBoundingClientRect()];
-  by("scale").style.left = `${seen.left - room.left + 14}px`;
-  by("scale").style.bottom = `${room.bottom - seen.bottom + 12}px`;
-  by("scale-bar").style.width = `${share * seen.width}px`;
+  // The picture fills the stage in one direction and is in its middle in the other.
+  const { clientWidth: wide, clientHeight: high } = by("stage");
+  const zoom = Math.min(wide / canvas.width, high / canvas.height);
+  by("scale").style.left = `${(wide - zoom * canvas.width) / 2 + 14}px`;
+  by("scale").style.bottom = `${(high - zoom * canvas.height) / 2 + 12}px`;
+  by("scale-bar").style.width = `${share * zoom * canvas.width}px`;
   text(by("scale-text"), `${length_um} µm`);
 }
 
@@ -306,7 +308,7 @@ function render() {
   drawOwn();
   drawReading();
   drawLegend();
-  if (store.held) drawHeld();
+  drawHeld();
   health.draw();
 }
 

@@ -39,7 +39,7 @@ export class Setup {
 
   draw() {
     const { state, language } = this.store;
-    const made = refill(by("setup"), JSON.stringify([language, this.store.welcome?.may_command, state?.source, state?.model]), () => this.parts());
+    const made = refill(by("setup"), JSON.stringify([language, this.store.welcome?.may_command, state?.source?.name, state?.source?.size, state?.source?.scale, state?.model]), () => this.parts());
     if (made) this.tick();
   }
 
