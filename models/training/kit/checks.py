@@ -15,9 +15,9 @@ from .splits import subject_split
 from .problem import Problem
 from .table import Cohort, Row
 
-# Bits of 64 by which two images' hashes may differ and still be called near duplicates; ours, strict because neighbouring fields of one
-# finger look alike and are not copies.
-NEAR_BITS = 3
+# Bits of 64 by which two images' hashes may differ and still be looked at side by side, and how far their fine structure must then agree
+# (correlation) for them to be called near duplicates. Both ours: nailfolds lit alike have like hashes, and only copies have like loops.
+NEAR_BITS, NEAR_ALIKE = 6, 0.9
 # An AUC of a picture's plain mean colour this far from one half says that label and light go together; ours.
 CONFOUNDED_AUC = 0.25
 # Share of images of a device with one label beyond which label and device go together, given that the cohort itself is mixed; ours.
@@ -43,19 +43,30 @@ class Look:
     hash: int
     mean: tuple[float, float, float]
     marks: int
+    fine: np.ndarray  # 32 by 32, without the light's slow change, of mean 0 and length 1
 
 
 def look(path: Path) -> Look:
     content = path.read_bytes()
     with Image.open(path) as picture:
         rgb = picture.convert("RGB")
-    return Look(hashlib.sha256(content).hexdigest(), difference_hash(rgb), tuple(np.asarray(rgb).reshape(-1, 3).mean(axis=0)), mark_pixels(np.asarray(rgb)))
+    pixels = np.asarray(rgb)
+    mean = tuple(pixels.reshape(-1, 3).mean(axis=0))
+    return Look(hashlib.sha256(content).hexdigest(), difference_hash(rgb), mean, mark_pixels(pixels), fine_structure(rgb))
 
 
 def difference_hash(picture: Image.Image) -> int:
     """64 bits, each whether a cell of 9 by 8 is lighter than its right neighbour: the same for another size, quality or exposure."""
     grey = np.asarray(picture.convert("L").resize((9, 8), Image.Resampling.LANCZOS), np.int16)
     return int("".join("1" if bit else "0" for bit in (grey[:, 1:] > grey[:, :-1]).ravel()), 2)
+
+
+def fine_structure(picture: Image.Image) -> np.ndarray:
+    grey = picture.convert("L").resize((32, 32), Image.Resampling.BOX)
+    slow = grey.resize((8, 8), Image.Resampling.BOX).resize((32, 32), Image.Resampling.BICUBIC)
+    fine = np.asarray(grey, np.float32) - np.asarray(slow, np.float32)
+    fine -= fine.mean()
+    return fine / max(float(np.linalg.norm(fine)), 1e-6)
 
 
 def mark_pixels(rgb: np.ndarray) -> int:
@@ -112,6 +123,8 @@ def copies(found: Findings, looks: dict[Row, Look]) -> None:
     bits = np.array([[looks[row].hash >> place & 1 for place in range(64)] for row in rows], np.int8).reshape(-1, 64)
     for place, row in enumerate(rows):
         for other in np.flatnonzero((bits[place + 1 :] != bits[place]).sum(axis=1) <= NEAR_BITS) + place + 1:
+            if float((looks[row].fine * looks[rows[other]].fine).sum()) < NEAR_ALIKE:
+                continue
             _copy(found, row, rows[other], "is nearly the same as")
 
 

@@ -33,8 +33,8 @@ class Classifier:
 
 
 def _svm(seed: int) -> ClassifierMixin:
-    # Platt's sigmoid over five folds, one machine fitted on all: what SVC(probability=True) did before it was deprecated.
-    return CalibratedClassifierCV(SVC(C=1.0, gamma="scale", random_state=seed), ensemble=False)
+    # Platt's sigmoid over three folds, one machine fitted on all: as SVC(probability=True) did it before it was deprecated.
+    return CalibratedClassifierCV(SVC(C=1.0, gamma="scale", random_state=seed), ensemble=False, cv=3)
 
 
 CLASSIFIERS = {

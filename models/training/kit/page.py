@@ -94,7 +94,7 @@ def _importance(ranked: list[str], models: dict) -> str:
     if not some:
         return ""
     drawn = "".join(plots.bars(name, entries) for name, entries in some.items())
-    return f'<h2>Feature importance</h2><p>AUC over images lost on the test subjects when one column is shuffled (mean of three), largest first.</p><div class="plots">{drawn}</div>'
+    return f'<h2>Feature importance</h2><p>AUC lost on up to 500 test images when one column is shuffled (mean of three), largest first.</p><div class="plots">{drawn}</div>'
 
 
 def _devices(ranked: list[str], models: dict) -> str:
