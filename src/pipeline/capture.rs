@@ -445,7 +445,7 @@ mod tests {
         let (urgent, heard) = crossbeam_channel::bounded(4);
         let reopen: Option<Box<dyn Reopen>> = None;
         let (stop, wanted) = (Stop::new(), Wanted::always());
-        let capture = Capture { out, stop, beat: Beat::default(), reopen, wanted, urgent: Some(urgent) };
+        let capture = Capture { out, stop, beat: Beat::default(), reopen, wanted, urgent: Some(urgent), live: None };
         capture.run(Scripted::source(vec![frame(0), Err(CaptureErrorKind::NotFound)]));
         assert_eq!(heard.try_recv().unwrap().message, "as scripted");
         assert_eq!(told(&received), ["opened", "frame 0.0 lost 0", "lost: as scripted"]);

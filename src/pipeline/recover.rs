@@ -243,7 +243,10 @@ mod tests {
     fn capture() -> (Capture, Receiver<crate::pipeline::capture::Captured>) {
         let (out, received) = mailbox(64, Policy::Block);
         let wanted = Wanted::always();
-        (Capture { out, stop: Stop::new(), beat: Beat::default(), reopen: None, wanted, urgent: None }, received)
+        (
+            Capture { out, stop: Stop::new(), beat: Beat::default(), reopen: None, wanted, urgent: None, live: None },
+            received,
+        )
     }
 
     fn told(received: &Receiver<crate::pipeline::capture::Captured>) -> Vec<(Rung, u64)> {
