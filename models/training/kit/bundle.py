@@ -28,7 +28,6 @@ class Fitted:
     size: tuple[int, int]
     filter: str
     matrix: np.ndarray  # the training rows' features
-    max_um_per_px: float | None
 
 
 def write(
@@ -39,9 +38,7 @@ def write(
         (folder / "model.onnx").write_bytes(model)
         (folder / "CARD.md").write_text(card)
         _golden(folder, fitted, model, golden)
-        sections = manifest.features_sections(
-            fitted.size, fitted.filter, fitted.groups, features.versions(), seen(fitted.matrix), fitted.max_um_per_px
-        )
+        sections = manifest.features_sections(fitted.size, fitted.filter, fitted.groups, features.versions(), seen(fitted.matrix))
         manifest.written(folder, identity, cohort, "features", sections, calls, manifest.thresholds_how(calls))
 
 

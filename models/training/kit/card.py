@@ -8,20 +8,24 @@ FIGURES = (("auc", "AUC"), ("f1", "F1"), ("accuracy", "accuracy"), ("sensitivity
 
 def card(identity, cohort: Cohort, what: dict[str, str], made: str, facts: dict, parts: dict[str, dict], elsewhere: str = "") -> str:
     return "\n".join([
-        _head(identity, cohort, what), _made(made, parts), _figures(facts, cohort), _calls(facts, cohort), elsewhere or "## On real frames\nNot measured.\n", _limits(cohort)
+        _head(identity, cohort, what, facts["first"]["image"]["auc"]), _made(made, parts), _figures(facts, cohort), _calls(facts, cohort), elsewhere or "## On real frames\nNot measured.\n", _limits(cohort)
     ])
 
 
-def _head(identity, cohort: Cohort, what: dict[str, str]) -> str:
+def _head(identity, cohort: Cohort, what: dict[str, str], auc: dict) -> str:
     whom = (
         "synthetic; not validated on patients. Trained, calibrated and tested on drawn nailfolds alone: no picture of\na person was used for any of the three; "
         "its figures say how well it reads drawings, and nothing about people."
         if cohort.drawn else "the figures below are of held-out subjects of the cohort it was made from;\nno other cohort was asked."
     )
-    rows = "\n".join(f"| {key} | {value} |" for key, value in what.items())
+    chance = "" if auc["low"] is not None and auc["low"] > 0.5 else (
+        f"\n\n**Not shown to do better than chance**: its AUC over held-out images, {value(auc)}, holds one half. It serves to build and test the way that such\n"
+        "models take, and to be compared with; nothing can be read with it."
+    )
+    rows = "\n".join(f"| {key} | {entry} |" for key, entry in what.items())
     return f"""# {identity.name} {identity.version}
 
-**Not validated on patients. Research use only. Not a diagnosis.** {whom[0].upper() + whom[1:]}
+**Not validated on patients. Research use only. Not a diagnosis.** {whom[0].upper() + whom[1:]}{chance}
 
 | | |
 | --- | --- |

@@ -96,7 +96,7 @@ def fit_classical(cohort: Cohort, asked_for: argparse.Namespace) -> None:
         + ("".join(f"\n{note[0].upper() + note[1:]}." for note in cohort.notes))
     )
     text = card(identity, cohort, what, made, facts, parts_of(cohort, parts), elsewhere)
-    fitted = bundle.Fitted(pipeline, groups, asked_for.size, "bilinear", matrix[parts["train"]], coarsest(cohort))
+    fitted = bundle.Fitted(pipeline, groups, asked_for.size, "bilinear", matrix[parts["train"]])
     candidates = golden_pictures(cohort, parts["test"], asked_for)
     bundle.write(asked_for.out, fitted, identity, cohort, calls, text, model, candidates, asked_for.replace)
     whole.as_json(asked_for.work / f"{identity.name}-metrics.json", facts)

@@ -73,8 +73,8 @@ def thresholds_how(calls: Calls) -> str:
     )
 
 
-def features_sections(size: tuple[int, int], filter_: str, groups: tuple[str, ...], versions: dict[str, str], seen: list[list[float]], max_um_per_px: float | None) -> str:
-    coarsest = f"\nmax_um_per_px = {max_um_per_px}" if max_um_per_px else ""
+def features_sections(size: tuple[int, int], filter_: str, groups: tuple[str, ...], versions: dict[str, str], seen: list[list[float]]) -> str:
+    """Without a coarsest scale: the whole picture becomes `size` whatever its scale was."""
     return f"""
 [features]
 size = {_t(list(size))}
@@ -83,7 +83,7 @@ groups = {_t(list(groups))}
 opencv = {_t(versions["opencv"])}
 mahotas = {_t(versions["mahotas"])}
 scikit_image = {_t(versions["scikit_image"])}
-seen = {_t(seen)}{coarsest}
+seen = {_t(seen)}
 
 [input]
 name = "features"

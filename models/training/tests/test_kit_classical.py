@@ -148,7 +148,7 @@ def test_the_golden_picture_is_one_whose_answer_does_not_turn_on_a_last_digit():
     # A tree that splits right at the first picture's first column.
     matrix = np.vstack([vectors, vectors * 1.00001])
     pipeline = classical.fit("rf", np.repeat(matrix, 10, axis=0), np.repeat(np.arange(len(matrix)) % 2 == 0, 10), 1)
-    fitted = bundle.Fitted(pipeline, ("haralick",), size, "bilinear", matrix, None)
+    fitted = bundle.Fitted(pipeline, ("haralick",), size, "bilinear", matrix)
     model = convert.converted(pipeline, 13)
     picture, vector, answer = bundle.steadiest(fitted, model, pictures)
     assert (features.of_picture(picture, ("haralick",)) == vector).all() and np.allclose(convert.answers(model, vector[None])[0], answer)
