@@ -113,9 +113,10 @@ impl Session {
         };
         self.peer.lift();
         let mut floor = house.floor.watch();
-        self.welcome(&mut floor).await?;
+        // Who is welcomed misses nothing from there on.
         let mut lines = house.bus.reader(house.state_every);
         let mut frames = house.wires.live.watch();
+        self.welcome(&mut floor).await?;
         let mut stop = house.stop.clone();
         loop {
             tokio::select! {
