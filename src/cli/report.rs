@@ -74,12 +74,17 @@ fn write(path: &Path, bytes: &[u8], args: &Args) -> Result<(), Failure> {
         _ => false,
     };
     if inside {
-        let message = format!("{} lies in the exam's folder, which holds the record alone: name another", path.display());
+        let message =
+            format!("{} lies in the exam's folder, which holds the record alone: name another", path.display());
         return Err(Failure::new(Status::Config, message));
     }
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
-    if args.force { options.create(true).truncate(true) } else { options.create_new(true) };
+    if args.force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     let written = options.open(path).and_then(|mut file| file.write_all(bytes));
     match written {
         Ok(()) => out::line(path.display().to_string()),

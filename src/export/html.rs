@@ -54,10 +54,12 @@ fn printed(page: &Page) -> String {
 
 /// A string of a style sheet; what could end it or the sheet is written as its number.
 fn quoted(text: &str) -> String {
-    let safe: String = text
-        .chars()
-        .map(|c| if c.is_ascii_control() || "\"\\<>&".contains(c) { format!("\\{:x} ", c as u32) } else { c.to_string() })
-        .collect();
+    let safe: String =
+        text.chars()
+            .map(|c| {
+                if c.is_ascii_control() || "\"\\<>&".contains(c) { format!("\\{:x} ", c as u32) } else { c.to_string() }
+            })
+            .collect();
     format!("\"{safe}\"")
 }
 
@@ -170,7 +172,7 @@ fn card(out: &mut String, card: &Card) {
     put(
         out,
         format_args!(
-            "<article class=\"card\"><h3>{}</h3><p class=\"call\">{}</p><p class=\"own\">{}</p>\n<div class=\"body\">",
+            "<article class=\"card\"><h3>{}</h3><p class=\"call\">{} <span>· {}</span></p>\n<div class=\"body\">",
             escape(&card.finger),
             escape(&card.call),
             escape(&card.reader)

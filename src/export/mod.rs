@@ -13,8 +13,8 @@ mod page;
 pub mod pdf;
 mod picture;
 mod sections;
-pub mod words;
 mod wording;
+pub mod words;
 
 pub use page::Page;
 pub use words::Lang;

@@ -114,7 +114,8 @@ impl Overlay {
     }
 
     fn one(&mut self, one: &Loop, unit: f32) {
-        let (colour, width) = if one.counted { (colour(one.class), unit * LINE) } else { (UNCOUNTED, unit * LINE * 0.5) };
+        let (colour, width) =
+            if one.counted { (colour(one.class), unit * LINE) } else { (UNCOUNTED, unit * LINE * 0.5) };
         self.line(&one.centreline, colour, width * 0.7, false);
         let around = outline(one.class, one.apex, unit * MARK);
         for (colour, width) in [(DARK, width * 1.9), (colour, width)] {

@@ -30,7 +30,8 @@ pub(super) fn alerts(exam: &Exam, lang: Lang) -> Vec<String> {
             alerts.push(lang.fill(Word::AlertAmendedAfter, &[&utc(signed.date)]));
         }
         Some(_) => {}
-        None => alerts.push(lang.say(Word::AlertUnsigned).to_owned()),
+        None if is_final(exam.verified.state) => alerts.push(lang.say(Word::AlertUnsigned).to_owned()),
+        None => {}
     }
     alerts
 }
@@ -88,12 +89,11 @@ fn scale(source: &SourceWords, lang: Lang) -> String {
         return lang.say(Word::NoScale).to_owned();
     };
     let when = when.map_or_else(|| lang.say(Word::ScaleUndated).to_owned(), utc);
-    let known =
-        lang.fill(Word::ScaleKnown, &[&lang.number(*um_per_px, 3), lang.scale_method(*how), &when]);
+    let known = lang.fill(Word::ScaleKnown, &[&lang.number(*um_per_px, 3), lang.scale_method(*how), &when]);
     let by = by.as_ref().map(|by| lang.fill(Word::ScaleBy, &[by]));
-    let wide = source.size.map(|size| {
-        lang.fill(Word::FieldWidth, &[&lang.number(f64::from(size.width) * um_per_px / 1000.0, 2)])
-    });
+    let wide = source
+        .size
+        .map(|size| lang.fill(Word::FieldWidth, &[&lang.number(f64::from(size.width) * um_per_px / 1000.0, 2)]));
     lang.list(&[Some(known), by, wide].into_iter().flatten().collect::<Vec<_>>())
 }
 
@@ -108,14 +108,7 @@ fn preparation(exam: &Exam, lang: Lang) -> String {
 }
 
 fn frames(tally: &Tally, lang: Lang) -> String {
-    let counts = [
-        tally.produced,
-        tally.scored,
-        tally.rejected(),
-        tally.undecodable(),
-        tally.dropped,
-        tally.failed,
-    ];
+    let counts = [tally.produced, tally.scored, tally.rejected(), tally.undecodable(), tally.dropped, tally.failed];
     let counts = counts.map(|n| n.to_string());
     lang.fill(Word::FramesWords, &counts.each_ref().map(String::as_str))
 }
@@ -169,7 +162,8 @@ fn added(exam: &Exam, lang: Lang) -> Vec<String> {
 
 fn own_call(called: &Called, lang: Lang) -> String {
     let when = called.date.map(utc);
-    let sight = called.blinded.map(|blinded| lang.say(if blinded { Word::Blinded } else { Word::Unblinded }).to_owned());
+    let sight =
+        called.blinded.map(|blinded| lang.say(if blinded { Word::Blinded } else { Word::Unblinded }).to_owned());
     let later = called.amended.then(|| lang.say(Word::AddedLater).to_owned());
     let about: Vec<String> = [Some(called.by.clone()), when, sight, later].into_iter().flatten().collect();
     let told = lang.pair(lang.finger(called.finger), lang.own_call(called.call));

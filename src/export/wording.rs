@@ -25,11 +25,7 @@ const SENTENCES: [[&str; 3]; 19] = [
          sclérodermie systémique",
         "未检查任何手指：不能对硬皮病样改变作出任何判断；这不能排除系统性硬化症",
     ],
-    [
-        "scleroderma pattern ({}) seen on the {}",
-        "aspect sclérodermique ({}) vu sur : {}",
-        "可见硬皮病样改变（{}）：{}",
-    ],
+    ["scleroderma pattern ({}) seen on the {}", "aspect sclérodermique ({}) vu sur : {}", "可见硬皮病样改变（{}）：{}"],
     [
         "no scleroderma pattern seen on the examined fingers; this does not exclude systemic sclerosis",
         "aucun aspect sclérodermique vu sur les doigts examinés ; cela n’exclut pas une sclérodermie systémique",
@@ -89,7 +85,11 @@ const SENTENCES: [[&str; 3]; 19] = [
          l’autre n’est une règle de consensus pour un patient",
         "规则“任一手指”（敏感）：{}；规则“两指或以上”（特异）：{}；二者都不是针对患者的共识规则",
     ],
-    ["{}: {}; outside the eight-finger protocol and not counted", "{} : {} ; hors protocole des huit doigts, non compté", "{}：{}；不在八指方案内，不计入"],
+    [
+        "{}: {}; outside the eight-finger protocol and not counted",
+        "{} : {} ; hors protocole des huit doigts, non compté",
+        "{}：{}；不在八指方案内，不计入",
+    ],
     ["not examined, no reason given: {}", "non examinés, sans motif indiqué : {}", "未检查，未说明原因：{}"],
     ["{}: not classifiable ({})", "{} : non classable ({})", "{}：无法判读（{}）"],
     ["{}: not examined ({})", "{} : non examiné ({})", "{}：未检查（{}）"],
@@ -142,7 +142,9 @@ fn part(text: &str, lang: Lang) -> String {
     let fingers: Option<Vec<&str>> = text.split(", ").map(|name| finger(name).map(|f| lang.finger(f))).collect();
     match (fingers, holes("not classifiable ({})", text)) {
         (Some(fingers), _) => lang.list(&fingers),
-        (None, Some(why)) => format!("{} ({})", lang.own_call(crate::reader::OwnCall::NotClassifiable), part(why[0], lang)),
+        (None, Some(why)) => {
+            format!("{} ({})", lang.own_call(crate::reader::OwnCall::NotClassifiable), part(why[0], lang))
+        }
         (None, None) => lang.label(text),
     }
 }

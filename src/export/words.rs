@@ -161,17 +161,17 @@ words! {
     ColMedian: "Median µm", "Médiane µm", "中位宽 µm";
     ColLargest: "Largest µm", "Max. µm", "最大宽 µm";
     ColGiants: "Giants", "Méga-cap.", "巨大血管";
-    ColHaemorrhages: "Haemorrhages", "Hémorragies", "出血";
+    ColHaemorrhages: "Haem.", "Hém.", "出血";
     ColGaps: "Gaps", "Vides", "缺失区";
-    ColumnsExplained: "Fields +/−/?: above the upper threshold, below the lower one, not classifiable. Density: mean over the measured fields; below it the least field with its interval, a loop more or less. Widths are apical, as the network estimates them. Haemorrhages: sum over the fields. Gaps: stretches of more than half a millimetre without a loop, on the picture shown. A dash: not measured.", "Champs +/−/? : au-dessus du seuil haut, au-dessous du seuil bas, non classables. Densité : moyenne des champs mesurés ; dessous, le champ le plus faible avec son intervalle, à une anse près. Largeurs apicales, estimées par le réseau. Hémorragies : somme des champs. Vides : plus d’un demi-millimètre sans anse, sur l’image montrée. Tiret : non mesuré.", "视野 +/−/?：高于上阈值、低于下阈值、无法判读。密度：各测量视野的平均值；其下为最低视野及其区间（相差一个管袢）。宽度为管袢顶端宽度，由网络估计。出血：各视野之和。缺失区：所示图像上超过半毫米无管袢的区段。短横线：未测量。";
-    Least: "least {}", "min. {}", "最低 {}";
+    ColumnsExplained: "Fields +/−/?: above the upper threshold, below the lower one, not classifiable. Density: mean over the measured fields; below it the least field with its interval, a loop more or less. Widths are apical, as the network estimates them. Haem.: haemorrhages, sum over the fields. Gaps: stretches of more than half a millimetre without a loop, on the picture shown. A dash: not measured.", "Champs +/−/? : au-dessus du seuil haut, au-dessous du seuil bas, non classables. Densité : moyenne des champs mesurés ; dessous, le champ le plus faible avec son intervalle, à une anse près. Largeurs apicales, estimées par le réseau. Hém. : hémorragies, somme des champs. Vides : plus d’un demi-millimètre sans anse, sur l’image montrée. Tiret : non mesuré.", "视野 +/−/?：高于上阈值、低于下阈值、无法判读。密度：各测量视野的平均值；其下为最低视野及其区间（相差一个管袢）。宽度为管袢顶端宽度，由网络估计。出血：各视野之和。缺失区：所示图像上超过半毫米无管袢的区段。短横线：未测量。";
+    Least: "min {}", "min {}", "最低 {}";
     Probability: "probability {}", "probabilité {}", "概率 {}";
     Score: "score {}, no probability", "score {}, pas une probabilité", "评分 {}，非概率";
     NotClassifiable: "not classifiable: {}", "non classable : {}", "无法判读：{}";
     Skipped: "not examined: {}", "non examiné : {}", "未检查：{}";
     NotExamined: "not examined", "non examiné", "未检查";
     NoCallYet: "no result on record", "aucun résultat enregistré", "无结果记录";
-    NoOwnCall: "no call of the reader's own", "pas d’avis du lecteur", "阅片者未判读";
+    NoOwnCall: "reader: no call", "lecteur : aucun avis", "阅片者：未判读";
     OwnCalls: "The reader's own calls and comments", "Avis et commentaires du lecteur", "阅片者的判读与评论";
     NoOwnCalls: "No call and no comment of a reader is on record.", "Aucun avis ni commentaire de lecteur n’est enregistré.", "没有阅片者的判读或评论记录。";
     Blinded: "before the machine's was shown", "avant affichage de l’avis de la machine", "在显示机器判读之前";
@@ -194,14 +194,14 @@ words! {
     Above: "above the threshold", "au-dessus du seuil", "高于阈值";
     Below: "below the threshold", "au-dessous du seuil", "低于阈值";
     Undetermined: "rules: undetermined", "règles : indéterminé", "规则：不确定";
-    Borderline: "borderline: one loop more or less, or a width a little other, would change it", "limite : une anse de plus ou de moins, ou une largeur un peu autre, changerait le résultat", "临界：相差一个管袢或宽度略有不同即会改变结果";
-    MeasuredDensity: "density {} ({}–{})/mm", "densité {} ({}–{})/mm", "密度 {}（{}–{}）/mm";
+    Borderline: "borderline", "limite", "临界";
+    MeasuredDensity: "{} ({}–{})/mm", "{} ({}–{})/mm", "{}（{}–{}）/mm";
     MeasuredMedian: "median {} µm", "médiane {} µm", "中位 {} µm";
     MeasuredLargest: "largest {} µm", "max. {} µm", "最大 {} µm";
     MeasuredGiants: "giants {}", "mégacapillaires {}", "巨大 {}";
     MeasuredHaemorrhages: "haemorrhages {}", "hémorragies {}", "出血 {}";
-    MeasuredAbnormal: "abnormal shapes {}", "formes anormales {}", "异常形态 {}";
-    MeasuredFrames: "from {} of {} measured frames", "sur {} de {} images mesurées", "取自 {}/{} 测量帧";
+    MeasuredAbnormal: "abnormal {}", "anormales {}", "异常 {}";
+    MeasuredFrames: "{}/{} frames", "{}/{} images", "{}/{} 帧";
     Caption: "field {}, frame {}", "champ {}, image {}", "视野 {}，帧 {}";
     CaptionNotMeasured: "loops not measured on this frame", "anses non mesurées sur cette image", "此帧未测量管袢";
     CaptionAlt: "Kept frame of the {}: {} loops marked", "Image conservée du {} : {} anses marquées", "{}的留存图像：标记 {} 个管袢";
@@ -216,8 +216,9 @@ words! {
     LegendAbnormal: "abnormal shape", "forme anormale", "异常形态";
     LegendNotEvaluable: "not evaluable", "non évaluable", "无法评估";
     LegendUncounted: "thin: not counted", "trait fin : non comptée", "细线：未计数";
-    LegendHaemorrhage: "haemorrhage", "hémorragie", "出血";
-    LegendGap: "gap", "vide", "缺失区";
+    LegendHaemorrhage: "dashed circle: haemorrhage", "cercle pointillé : hémorragie", "虚线圆：出血";
+    LegendGap: "thick: gap", "trait épais : vide", "粗线：缺失区";
+    LegendBorderline: "Borderline: one loop more or less, or a width a little other, would change what the rules say. Figures beside marks: apical width in µm. Frames: those that agree, of those measured.", "Limite : une anse de plus ou de moins, ou une largeur un peu autre, changerait l’avis des règles. Chiffres près des repères : largeur apicale en µm. Images : concordantes sur mesurées.", "临界：相差一个管袢或宽度略有不同即会改变规则结论。标记旁数字：顶端宽度（µm）。帧：一致的/测量的。";
     MadeWith: "Made with", "Réalisé avec", "使用的软件与模型";
     Software: "Software", "Logiciel", "软件";
     Configuration: "Configuration", "Configuration", "配置";
@@ -351,9 +352,7 @@ impl Lang {
             Prepared::NoCoffeeOrSmoking => ["no coffee or smoking", "ni café ni tabac", "未饮咖啡或吸烟"],
             Prepared::NoManicure => ["no manicure", "pas de manucure", "未做美甲"],
             Prepared::NoRaynaudAttack => ["no Raynaud attack", "pas de crise de Raynaud", "无雷诺发作"],
-            Prepared::VasoactiveDrugsNoted => {
-                ["vasoactive drugs noted", "vasoactifs notés", "已记录血管活性药物"]
-            }
+            Prepared::VasoactiveDrugsNoted => ["vasoactive drugs noted", "vasoactifs notés", "已记录血管活性药物"],
             Prepared::FingersLookedAt => ["fingers looked at", "doigts inspectés", "已检视手指"],
             Prepared::HandAtHeartLevel => ["hand at heart level", "main à hauteur du cœur", "手与心脏同高"],
             Prepared::OilApplied => ["oil applied", "huile appliquée", "已涂油"],

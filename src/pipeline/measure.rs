@@ -64,12 +64,7 @@ impl Chooser {
     }
 
     /// Hands the frame over when its turn has come. What comes back is to be waited for.
-    pub fn consider(
-        &mut self,
-        raw: &RawFrame,
-        image: &Image,
-        scale: Option<&Scale>,
-    ) -> Option<Receiver<Measured>> {
+    pub fn consider(&mut self, raw: &RawFrame, image: &Image, scale: Option<&Scale>) -> Option<Receiver<Measured>> {
         let at = raw.at;
         let due = self.last.is_none_or(|last| at < last || at.since(last) >= self.every);
         let out = self.out.as_ref().filter(|out| due && (self.waits || !out.is_full()))?;

@@ -66,7 +66,9 @@ pub enum Unfit {
     Empty,
     #[error("it has more than {0} characters: make it shorter")]
     Long(usize),
-    #[error("it holds a line break, another control character, or an invisible one that changes how text is shown: write one plain line")]
+    #[error(
+        "it holds a line break, another control character, or an invisible one that changes how text is shown: write one plain line"
+    )]
     Control,
 }
 

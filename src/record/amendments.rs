@@ -160,12 +160,7 @@ impl Amendments {
     }
 
     /// Adds one amendment and puts it on the disk. On an error the file is as it was before.
-    pub fn add(
-        &mut self,
-        by: Name,
-        date: jiff::Timestamp,
-        amendment: Amendment,
-    ) -> Result<&AmendmentLine, AmendError> {
+    pub fn add(&mut self, by: Name, date: jiff::Timestamp, amendment: Amendment) -> Result<&AmendmentLine, AmendError> {
         self.fits(&amendment)?;
         let n = self.lines.len() as u64 + 1;
         let line = AmendmentLine {
@@ -247,12 +242,7 @@ fn walk(input: impl Read, base: &Base<'_>) -> io::Result<Found> {
     }
 }
 
-fn take(
-    bare: &[u8],
-    number: u64,
-    before: &Link,
-    base: &Base<'_>,
-) -> Result<(AmendmentLine, Link), AmendmentFault> {
+fn take(bare: &[u8], number: u64, before: &Link, base: &Base<'_>) -> Result<(AmendmentLine, Link), AmendmentFault> {
     #[derive(Deserialize)]
     struct Version {
         schema: u32,

@@ -53,11 +53,22 @@ pub(super) type Area = [f32; 4];
 #[derive(Debug)]
 pub(super) enum Item {
     /// `at` is the left end of its base line.
-    Words { at: [f32; 2], style: Style, text: String },
-    Fill { area: Area, colour: Colour },
+    Words {
+        at: [f32; 2],
+        style: Style,
+        text: String,
+    },
+    Fill {
+        area: Area,
+        colour: Colour,
+    },
     Line(Stroke),
     /// The picture of a shot, by card and shot.
-    Picture { card: usize, shot: usize, area: Area },
+    Picture {
+        card: usize,
+        shot: usize,
+        area: Area,
+    },
     /// Until `Unclip`, nothing is drawn outside.
     Clip(Area),
     Unclip,

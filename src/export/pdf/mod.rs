@@ -154,14 +154,7 @@ fn words(surface: &mut Surface<'_>, [x, y]: [f32; 2], style: Style, text: &str, 
     surface.set_fill(Some(fill(style.colour)));
     let mut x = x;
     for stretch in faces.set(text, style.bold) {
-        surface.draw_glyphs(
-            Point::from_xy(x, y),
-            &stretch.glyphs,
-            stretch.font,
-            &stretch.text,
-            style.size,
-            false,
-        );
+        surface.draw_glyphs(Point::from_xy(x, y), &stretch.glyphs, stretch.font, &stretch.text, style.size, false);
         x += stretch.advance * style.size;
     }
 }

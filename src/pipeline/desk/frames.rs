@@ -65,8 +65,11 @@ impl Desk {
     /// Pools the field being recorded, if there is one, and tells its result.
     pub(super) fn end_field(&mut self, at: Stamp) {
         let Some(mut field) = self.run.as_mut().and_then(|run| run.field.take()) else { return };
-        let evidence =
-            field.take_best(self.settings.keyframes).iter().map(|raw| self.publisher.keep(field.finger, field.number, raw)).collect();
+        let evidence = field
+            .take_best(self.settings.keyframes)
+            .iter()
+            .map(|raw| self.publisher.keep(field.finger, field.number, raw))
+            .collect();
         let about = About {
             finger: field.finger,
             number: field.number,
