@@ -12,7 +12,7 @@ use super::words::{Lang, Word};
 use crate::fast_track::Verdict;
 use crate::finger::Finger;
 use crate::measured::{FieldMeasured, Interval};
-use crate::report::{Confidence, Decision, FieldResult, FieldVerdict, FingerResult};
+use crate::report::{Confidence, Decision, FieldDoubt, FieldResult, FieldVerdict, FingerResult};
 
 /// What was not measured, in a cell.
 const NONE: &str = "–";
@@ -139,20 +139,19 @@ fn gaps(exam: &Exam, finger: Finger, lang: Lang) -> Option<String> {
     })
 }
 
-/// The kept frames that show most, best first, each of another field as long as there are fields: those of fields that
-/// bear the finger's call, those with a measured row, those with more of it, those that the gate weighs more.
+/// The kept frames that show most, best first, each of another field as long as there are fields: those of positive
+/// and contradictory fields before those of negative ones, then those with a measured row, those with more of it, those
+/// that the gate weighs more.
 fn best(exam: &Exam, finger: Finger, most: usize) -> Vec<&Keyframe> {
-    let called = matches!(exam.fingers.get(&finger), Some(FingerResult { decision: Decision::Called { .. }, .. }));
     let rank = |kept: &Keyframe| {
         let field = exam.fields.iter().rev().find(|f| f.finger == finger && f.number == kept.field);
-        // Every call of a finger rests on its positive fields where it has any, else on its negative ones.
         let bears = match field.map(|f| f.verdict) {
-            Some(FieldVerdict::Positive) => 2,
+            Some(FieldVerdict::Positive | FieldVerdict::NotClassifiable(FieldDoubt::Contradiction)) => 2,
             Some(FieldVerdict::Negative) => 1,
-            _ => 0,
+            Some(FieldVerdict::NotClassifiable(_)) | None => 0,
         };
         let row = kept.measured.as_ref().and_then(|m| m.row_mm).unwrap_or(-1.0);
-        (kept.evidence.file.is_some(), if called { bears } else { 0 }, row, kept.weight.unwrap_or(0.0))
+        (kept.evidence.file.is_some(), bears, row, kept.weight.unwrap_or(0.0))
     };
     let mut all: Vec<&Keyframe> = exam.keyframes.iter().filter(|kept| kept.finger == finger).collect();
     all.sort_by(|a, b| {

@@ -172,7 +172,7 @@ fn card(out: &mut String, card: &Card) {
     put(
         out,
         format_args!(
-            "<article class=\"card\"><h3>{}</h3><p class=\"call\">{}</p><p class=\"own\">{}</p>\n<div class=\"body\">",
+            "<article class=\"card\"><h3>{}</h3><p class=\"call\">{} <span>· {}</span></p>\n<div class=\"body\">",
             escape(&card.finger),
             escape(&card.call),
             escape(&card.reader)

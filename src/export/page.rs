@@ -125,13 +125,18 @@ pub(super) fn page(folder: &Path, exam: &Exam, lang: Lang, frames: usize) -> Res
         signature: sections::signature(exam, lang),
         pictures: lang.say(Word::Pictures).to_owned(),
         legend: legend(lang),
-        legend_more: lang.list(&[Word::LegendUncounted, Word::LegendHaemorrhage, Word::LegendGap].map(|w| lang.say(w))),
+        legend_more: legend_more(lang),
         cards: fingers::cards(folder, exam, lang, frames)?,
         made_with: sections::made_with(exam, lang),
         made_with_heading: lang.say(Word::MadeWith).to_owned(),
         page_of: Word::PageOf,
         dated: exam.dated(),
     })
+}
+
+fn legend_more(lang: Lang) -> String {
+    let marks = [Word::LegendUncounted, Word::LegendHaemorrhage, Word::LegendGap].map(|word| lang.say(word));
+    format!("{}. {}", lang.list(&marks), lang.say(Word::LegendBorderline))
 }
 
 fn legend(lang: Lang) -> Vec<Mark> {

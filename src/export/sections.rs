@@ -30,7 +30,8 @@ pub(super) fn alerts(exam: &Exam, lang: Lang) -> Vec<String> {
             alerts.push(lang.fill(Word::AlertAmendedAfter, &[&utc(signed.date)]));
         }
         Some(_) => {}
-        None => alerts.push(lang.say(Word::AlertUnsigned).to_owned()),
+        None if is_final(exam.verified.state) => alerts.push(lang.say(Word::AlertUnsigned).to_owned()),
+        None => {}
     }
     alerts
 }

@@ -225,6 +225,32 @@ fn scores_are_of_closed_exams_and_say_what_cannot_be_computed() {
 }
 
 #[test]
+fn the_documented_verifier_checks_amendments_too() {
+    let document = include_str!("../../docs/record.md");
+    let script = document.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let exam = Plan::default().closed();
+    amended(&exam.folder);
+    let agrees = || {
+        let ran = std::process::Command::new("python3").arg("-c").arg(script).arg(&exam.folder).output().ok()?;
+        Some((ran.status.success(), String::from_utf8_lossy(&ran.stderr).into_owned()))
+    };
+    let Some((whole, told)) = agrees() else {
+        println!("skipped: the_documented_verifier_checks_amendments_too: no python3");
+        return;
+    };
+    assert!(whole, "{told}");
+    let path = exam.folder.join(NAME);
+    let bytes = fs::read(&path).unwrap();
+    for part in [0, 1, 2, 3, 4] {
+        let bit = (bytes.len() * 8 - 1) * part / 4;
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &flipped).unwrap();
+        assert_eq!(agrees().map(|(whole, _)| whole), Some(false), "bit {bit}");
+    }
+}
+
+#[test]
 fn the_commands_amend_sign_and_verify() {
     let exam = Plan::default().closed();
     let bench = Bench::new();

@@ -82,7 +82,7 @@ fn what_matters_is_said() {
         "category 2, probability 0.93",
         "not classifiable: classifier and Fast Track rules contradict each other",
         "not examined: dressing",
-        "6.2\nleast 6.2 (5.0–7.5)",
+        "6.2\nmin 6.2 (5.0–7.5)",
         "120/150",
         "1 (520 µm)",
         "right index finger: category 1 (Dr. A. Reader, 2026-11-23 10:30 UTC, before the machine's was shown) — two giants",
@@ -90,7 +90,7 @@ fn what_matters_is_said() {
         "right middle finger, field 1: model and Fast Track rules contradict each other (rule 2: a giant)",
         "right ring finger, field 1: no frame of it was measured",
         "loops not measured on this frame",
-        "borderline: one loop more or less",
+        "rule 2: a giant; borderline; 6.2 (5.0–7.5)/mm; median 16 µm; largest 61 µm; giants 1",
         "NOT validated on patients",
         "Not signed.",
         "Name, date and signature of the reader",
@@ -245,6 +245,15 @@ fn the_pdf_holds_the_same_text_with_fonts_embedded() {
     }
     let rows: Vec<&str> = fonts.lines().skip(2).collect();
     assert!(!rows.is_empty() && rows.iter().all(|row| row.contains("yes yes yes")), "{fonts}");
+}
+
+#[test]
+fn eight_fingers_stand_on_two_sheets() {
+    let Some(faces) = fonts() else { return };
+    let fingers = vec!["R2", "R3", "R4", "R5", "L2", "L3", "L4", "L5"];
+    let exam = Plan { fingers, ..Plan::default() }.closed();
+    let bytes = pdf::pdf(&made(&exam.folder, Lang::En), &faces).unwrap();
+    assert!(bytes.windows(8).any(|w| w == b"/Count 2"), "not two sheets");
 }
 
 #[test]

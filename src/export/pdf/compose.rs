@@ -13,10 +13,10 @@ const WARN_TINT: Colour = [0xFF, 0xF4, 0xE8];
 const RULE: Colour = [0xC9, 0xD0, 0xD8];
 const GUTTER: f32 = 10.0;
 /// Of the kept frames.
-const SHOT: f32 = 152.0;
+const SHOT: f32 = 126.0;
 
 /// Shares of the table's width, in the order of its columns.
-const COLUMNS: [f32; 11] = [0.115, 0.19, 0.105, 0.075, 0.085, 0.105, 0.07, 0.065, 0.055, 0.075, 0.06];
+const COLUMNS: [f32; 11] = [0.145, 0.165, 0.1, 0.065, 0.08, 0.14, 0.07, 0.065, 0.055, 0.06, 0.055];
 
 pub(super) fn compose(sheets: &mut Sheets<'_>, page: &Page) {
     top(sheets, page);
@@ -117,27 +117,32 @@ fn summary(sheets: &mut Sheets<'_>, summary: &Summary) {
 
 fn table(sheets: &mut Sheets<'_>, table: &Table) {
     heading(sheets, &table.heading);
-    let head = CELL.in_colour(QUIET);
-    row(sheets, &table.columns, |_| head, INK);
-    for cells in &table.rows {
-        row(sheets, cells, |column| if column < 2 { CELL.bold() } else { CELL }, RULE);
-    }
+    row(sheets, &table.columns, CELL.in_colour(QUIET), INK);
+    table.rows.iter().for_each(|cells| row(sheets, cells, CELL, RULE));
     sheets.gap(1.5);
     sheets.paragraph(LEFT, MEASURE, SMALL, &table.explained);
 }
 
-fn row(sheets: &mut Sheets<'_>, cells: &[String], style: impl Fn(usize) -> Style, rule: Colour) {
+/// The first line of a finger's name and the machine's call are set apart.
+fn row(sheets: &mut Sheets<'_>, cells: &[String], style: Style, rule: Colour) {
     let widths = COLUMNS.map(|share| share * MEASURE - 5.0);
-    let height = cells
-        .iter()
-        .zip(widths)
-        .enumerate()
-        .map(|(i, (cell, width))| sheets.height(cell, style(i), width))
-        .fold(0.0, f32::max);
+    let in_column = |column: usize| if column == 1 { style.bold() } else { style };
+    let heights =
+        cells.iter().zip(widths).enumerate().map(|(i, (cell, width))| sheets.height(cell, in_column(i), width));
+    let height = heights.fold(0.0, f32::max);
     sheets.room(height + 4.0);
     let mut x = LEFT;
     for (i, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        sheets.block([x, sheets.y + 1.5], width, style(i), cell);
+        let at = [x, sheets.y + 1.5];
+        match cell.split_once('\n').filter(|_| i == 0) {
+            Some((name, words)) => {
+                let first = sheets.block(at, width, style.bold(), name);
+                sheets.block([at[0], at[1] + first], width, style, words);
+            }
+            None => {
+                sheets.block(at, width, in_column(i), cell);
+            }
+        }
         x += width + 5.0;
     }
     sheets.y += height + 3.0;
@@ -199,8 +204,7 @@ const NOTE: Style = Style::plain(6.2);
 /// Of a card with its frame.
 fn card_height(sheets: &Sheets<'_>, card: &Card) -> f32 {
     let width = card_width() - 8.0;
-    let head =
-        HEAD.leading() + sheets.height(&card.call, NOTE.bold(), width) + sheets.height(&card.reader, NOTE, width);
+    let head = HEAD.leading() + NOTE.leading() + sheets.height(&card.call, NOTE.bold(), width);
     let shots: f32 = card
         .shots
         .iter()
@@ -208,7 +212,7 @@ fn card_height(sheets: &Sheets<'_>, card: &Card) -> f32 {
         .sum();
     let unseen = card.unseen.as_ref().map_or(0.0, |unseen| sheets.height(unseen, NOTE, SHOT));
     let fields: f32 = card.fields.iter().map(|line| sheets.height(line, NOTE, width - SHOT - 6.0) + 2.0).sum();
-    head + f32::max(shots + unseen, fields) + 10.0
+    head + f32::max(shots + unseen, fields) + 7.0
 }
 
 fn card(sheets: &mut Sheets<'_>, card: &Card, number: usize, column: f32, height: f32) {
@@ -220,7 +224,8 @@ fn card(sheets: &mut Sheets<'_>, card: &Card, number: usize, column: f32, height
     sheets.words([x, y], HEAD.bold(), &card.finger);
     y += HEAD.leading();
     y += sheets.block([x, y], width, NOTE.bold(), &card.call);
-    y += sheets.block([x, y], width, NOTE.in_colour(QUIET), &card.reader) + 2.0;
+    sheets.words([x, y], NOTE.in_colour(QUIET), &card.reader);
+    y += NOTE.leading() + 2.0;
     let mut fields = y;
     for (i, shot) in card.shots.iter().enumerate() {
         y += picture(sheets, shot, (number, i), [x, y]);
