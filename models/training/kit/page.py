@@ -19,7 +19,7 @@ NOT_EQUALS = (
 )
 SHOWN = (("auc", "AUC"), ("f1", "F1"), ("accuracy", "accuracy"), ("sensitivity", "sensitivity"), ("specificity", "specificity"), ("ece", "ECE"), ("brier", "Brier"))
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;color:#111;background:#fff}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1560px;margin:2em auto;padding:0 1em;color:#111;background:#fff}
 table{border-collapse:collapse;font-size:13px;margin:1em 0}th,td{border-bottom:1px solid #ccc;padding:3px 8px;text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}tr.not td{color:#777;font-style:italic}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(330px,1fr));gap:12px}svg{width:100%;font:11px system-ui,sans-serif}
