@@ -52,7 +52,7 @@ fn pool(samples: &[Sample]) -> Pool {
 fn about(number: u32, frames: Tally, rule: Option<Verdict>) -> About {
     let (from, to) = (Stamp::from_ms(0), Stamp::from_ms(4000));
     let measured = rule.map(|rule| measured(rule, false));
-    About { finger: R4, number, place: number, from, to, frames, measured, evidence: vec![] }
+    About { finger: R4, number, place: number, from, to, frames, measured, second: vec![], evidence: vec![] }
 }
 
 fn measured(fast_track: Verdict, borderline: bool) -> FieldMeasured {
