@@ -480,6 +480,8 @@ pub enum FaultKind {
     Output,
     /// The runtime refuses frames.
     Inference,
+    /// The server that runs the model does not answer.
+    Remote,
     /// A model that does not decide refuses frames.
     SecondOpinion,
     /// Frames do not add up, or another promise was broken.

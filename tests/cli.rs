@@ -151,14 +151,14 @@ fn models_are_listed_and_verified() {
     let folder = tiny().parent().unwrap().to_owned();
     let listed = bench.run(&["models", "list", text(&folder), "--json"]).ok().json();
     let names: Vec<&str> = listed.as_array().unwrap().iter().filter_map(|one| one["model"].as_str()).collect();
-    let tiny = ["tiny-features 0.1.0", "tiny-mixed 0.1.0", "tiny-resize 0.1.0", "tiny-scale 0.1.0"];
-    assert_eq!(names, tiny, "{listed}");
+    let expected = ["tiny-features 0.1.0", "tiny-mixed 0.1.0", "tiny-resize 0.1.0", "tiny-scale 0.1.0"];
+    assert_eq!(names, expected, "{listed}");
     assert_eq!(listed[0]["validated_on_patients"], false);
     let table = bench.run(&["models", "list", text(&folder)]).ok().out;
     assert!(table.contains("not validated on patients"), "{table}");
     bench.run(&["models", "list", "nowhere"]).ends(74, &["nowhere"]);
 
-    for name in ["tiny-resize-0.1.0", "tiny-scale-0.1.0"] {
+    for name in ["tiny-features-0.1.0", "tiny-resize-0.1.0", "tiny-scale-0.1.0"] {
         let bundle = folder.join(name);
         let args = ["models", "verify", text(&bundle), "--json", "--config", text(&config)];
         let steps = bench.run(&args).ok().json();

@@ -135,7 +135,7 @@ pub fn run(
     let feed = Feed::new(film, frames as u64, period)?;
     let (clock, there) = (feed.info.clock.clone(), Arc::clone(&feed.there));
     let gate = quality::Settings::default();
-    let reading = assemble::reading(&bundle.dir, &runtime(threads, spread), &gate, film.words.scale.clone())
+    let reading = assemble::reading(&bundle.dir, &runtime(threads, spread), None, &gate, film.words.scale.clone())
         .map_err(|failure| format!("{failure:?}"))?;
     let folder = tempfile::tempdir()?;
     let (tap, lines) = bounded(64);

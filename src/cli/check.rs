@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     out::line(format!("{}: every key is known and in range", path.display()))?;
     let bundle = Bundle::load(&config.bundle).or_fail(Status::Config)?;
     out::line(format!("model {} {}: every file has its digest", bundle.id.name, bundle.id.version))?;
-    let reading = assemble::reading(&config.bundle, &config.runtime, &config.gate, None)?;
+    let reading = assemble::reading(&config.bundle, &config.runtime, config.remote.as_ref(), &config.gate, None)?;
     out::line(format!(
         "ONNX Runtime {} runs it on {}; the golden pair agrees",
         reading.runtime.version, reading.runtime.provider_running

@@ -136,8 +136,10 @@ fn summary(exam: Option<&str>, state: &Snapshot) -> String {
         let field = state.field.map(|n| format!(", field {n}")).unwrap_or_default();
         lines.push(format!("recording the {}{field}", finger.words()));
     }
-    lines
-        .extend(state.fingers.iter().map(|result| format!("{}: {}", result.finger, words::decision(&result.decision))));
+    lines.extend(state.fingers.iter().map(|result| {
+        let second = words::second_calls(&result.second);
+        format!("{}: {}{second}", result.finger, words::decision(&result.decision))
+    }));
     lines.extend(state.own_calls.values().map(|own| format!("{}: your own call {}", own.finger, own.call.name())));
     lines.extend(state.skipped.iter().map(|(finger, reason)| format!("{finger}: skipped, {reason}")));
     lines.extend(state.faults.iter().filter(|f| !f.cleared).map(|f| format!("fault: {}: {}", f.message, f.action)));

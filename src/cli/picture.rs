@@ -93,7 +93,7 @@ impl<'a> Eye<'a> {
             None => {
                 // One picture after the other: all threads for each.
                 let runtime = infer::Settings { frames_at_once: Some(1), ..self.config.runtime.clone() };
-                assemble::reading(&self.config.bundle, &runtime, gate, scale)?
+                assemble::reading(&self.config.bundle, &runtime, self.config.remote.as_ref(), gate, scale)?
             }
         };
         let reading = self.reading.insert(reading);

@@ -98,7 +98,7 @@ fn failure(fault: &Fault) -> Failure {
     let status = match fault.kind {
         FaultKind::Source => Status::Data,
         FaultKind::Record | FaultKind::Output => Status::Io,
-        FaultKind::Inference | FaultKind::SecondOpinion | FaultKind::Internal => Status::Internal,
+        FaultKind::Inference | FaultKind::Remote | FaultKind::SecondOpinion | FaultKind::Internal => Status::Internal,
     };
     Failure::new(status, fault.message.clone())
 }
@@ -129,7 +129,8 @@ fn start(
     source: Box<dyn Source>,
 ) -> Result<(Running, Receiver<Arc<Line>>, Board), Failure> {
     let info = source.info();
-    let reading = assemble::reading(&config.bundle, &config.runtime, &config.gate, info.words.scale.clone())?;
+    let (remote, scale) = (config.remote.as_ref(), info.words.scale.clone());
+    let reading = assemble::reading(&config.bundle, &config.runtime, remote, &config.gate, scale)?;
     let loops = assemble::loops(config.measure.as_ref())?;
     let second = assemble::seconds(&config.second, &config.runtime)?;
     let (tap, lines) = bounded(64);

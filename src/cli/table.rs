@@ -21,6 +21,10 @@ pub fn fingers(fingers: &[FingerResult], skipped: &BTreeMap<Finger, String>, mod
             (None, None) => ("not examined".to_owned(), String::new(), String::new()),
         };
         text.push_str(&format!("{:<6}  {result:<60}  {fields:>6}  {frames:>16}\n", finger.to_string()));
+        for second in found.into_iter().flat_map(|found| &found.second) {
+            let call = words::decision(&second.decision);
+            text.push_str(&format!("{:<6}    {} (does not decide): {call}\n", "", second.model));
+        }
     }
     text.push_str(&format!("model {} {} ({})\n{NOTICE}", model.name, model.version, model.cohort));
     text

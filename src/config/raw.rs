@@ -91,6 +91,8 @@ pub enum OnMissing {
 pub struct Model {
     /// A bundle's folder.
     pub bundle: PathBuf,
+    /// A server that runs the same model.
+    pub remote: Option<infer::RemoteSettings>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,6 +18,7 @@ pub struct Resolved {
     pub sha256: String,
     pub source: SourceChoice,
     pub bundle: PathBuf,
+    pub remote: Option<infer::RemoteSettings>,
     pub second: Vec<SecondChoice>,
     pub runtime: infer::Settings,
     pub measure: Option<MeasureChoice>,
@@ -88,6 +89,7 @@ pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigErro
     here.check("emit", raw.emit.check())?;
     here.check("runtime", raw.runtime.check())?;
     here.check("log", raw.log.check())?;
+    here.check("model.remote", raw.model.remote.as_ref().map_or(Ok(()), infer::RemoteSettings::check))?;
     let source = here.source(raw.source)?;
     let scale = here.scale(raw.scale)?;
     let record = here.record(raw.record)?;
@@ -112,6 +114,7 @@ pub fn resolve(raw: Raw, path: &Path, text: &str) -> Result<Resolved, ConfigErro
         sha256: crate::digest::sha256(text.as_bytes()),
         source,
         bundle: here.absolute(&raw.model.bundle),
+        remote: raw.model.remote,
         second: here.second(raw.second)?,
         runtime,
         measure,

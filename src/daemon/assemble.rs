@@ -36,12 +36,14 @@ pub struct Reading {
 pub fn reading(
     bundle: &std::path::Path,
     runtime: &infer::Settings,
+    remote: Option<&infer::RemoteSettings>,
     gate: &quality::Settings,
     scale: Option<Scale>,
 ) -> Result<Reading, Failure> {
     let bundle = Bundle::load(bundle).or_fail(Status::Config)?;
     let library = Runtime::load(&runtime.library).map_err(infer_failure)?;
-    let classifier = Classifier::open(&library, &bundle, runtime).map_err(infer_failure)?;
+    let mut classifier = Classifier::open(&library, &bundle, runtime).map_err(infer_failure)?;
+    ask_remotely(&mut classifier, remote, &bundle)?;
     for (provider, why) in classifier.passed_over() {
         let running = classifier.provider();
         tracing::warn!("provider {provider} cannot run the model, so {running} does: {why}");
@@ -53,11 +55,31 @@ pub fn reading(
     Ok(Reading { step, classifier, terms, bundle, model, runtime })
 }
 
+/// A server that does not answer is left alone until the next start, and the bundle reads; one that runs another model
+/// is refused.
+fn ask_remotely(
+    classifier: &mut Classifier,
+    remote: Option<&infer::RemoteSettings>,
+    bundle: &Bundle,
+) -> Result<(), Failure> {
+    let Some(settings) = remote else { return Ok(()) };
+    if let Some(why) = classifier.ask_remotely(settings, bundle).map_err(infer_failure)? {
+        tracing::warn!(why, "the bundle's own model reads; the server is asked again at the next start");
+    }
+    Ok(())
+}
+
 /// Makes another deciding model ready for `readers` threads, beside the one that runs.
-pub fn incoming(dir: &std::path::Path, runtime: &infer::Settings, readers: u32) -> Result<Incoming, Failure> {
+pub fn incoming(
+    dir: &std::path::Path,
+    runtime: &infer::Settings,
+    remote: Option<&infer::RemoteSettings>,
+    readers: u32,
+) -> Result<Incoming, Failure> {
     let bundle = Bundle::load(dir).or_fail(Status::Config)?;
     let library = Runtime::load(&runtime.library).map_err(infer_failure)?;
-    let first = Classifier::open(&library, &bundle, runtime).map_err(infer_failure)?;
+    let mut first = Classifier::open(&library, &bundle, runtime).map_err(infer_failure)?;
+    ask_remotely(&mut first, remote, &bundle)?;
     if first.frames_at_once() != readers {
         let message = format!(
             "provider {} reads {} frames at once and {readers} threads read now: restart the service for it",

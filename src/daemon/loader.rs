@@ -27,14 +27,16 @@ impl Loader {
         let (ask, asked) = bounded::<Load>(WAITING);
         let (tell, loaded) = bounded(WAITING);
         let last = Arc::new(Mutex::new(running));
-        let (runtime, known) = (config.runtime.clone(), Arc::clone(&last));
+        let (runtime, remote, known) = (config.runtime.clone(), config.remote.clone(), Arc::clone(&last));
         // A control command may name a folder as the configuration does.
         let here = config.path.parent().map(Path::to_owned).unwrap_or_default();
         // Ends when nobody can ask any more; a bundle that is being loaded then is left behind.
         std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
             for Load { bundle, request } in asked {
                 let bundle = here.join(bundle);
-                let outcome = assemble::incoming(&bundle, &runtime, readers).map(Box::new).map_err(|e| e.to_string());
+                let outcome = assemble::incoming(&bundle, &runtime, remote.as_ref(), readers)
+                    .map(Box::new)
+                    .map_err(|e| e.to_string());
                 if let Ok(incoming) = &outcome {
                     known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&incoming.model.sha256);
                 }

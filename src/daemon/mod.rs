@@ -63,7 +63,7 @@ impl Service {
     pub fn start(config: Resolved, watched: bool) -> Result<Self, Failure> {
         let began = Instant::now();
         let signals = Signals::listen().or_fail(Status::Internal)?;
-        let reading = assemble::reading(&config.bundle, &config.runtime, &config.gate, None)?;
+        let reading = assemble::reading(&config.bundle, &config.runtime, config.remote.as_ref(), &config.gate, None)?;
         let records = config.record.as_ref().map(|r| Records::at(&r.folder)).transpose().or_fail(Status::Io)?;
         let interrupted = records.as_ref().map(recover).transpose()?.unwrap_or_default();
         let file = config.file.as_deref().map(JsonlFile::open).transpose().or_fail(Status::Io)?;

@@ -30,6 +30,7 @@ pub fn reload(current: &mut Resolved, handles: &Handles) -> Result<Vec<&'static 
         ("source", current.source == new.source),
         ("runtime", current.runtime == new.runtime),
         ("measure", current.measure == new.measure),
+        ("model.remote", current.remote == new.remote),
         ("second", current.second == new.second),
         ("pool", current.pool == new.pool),
         ("exam", current.exam == new.exam),

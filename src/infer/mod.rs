@@ -4,16 +4,19 @@
 mod elf;
 mod features;
 mod golden;
+mod http;
 mod intake;
 mod locator;
 mod maps;
 mod onnx;
 mod providers;
+mod remote;
 mod verify;
 
 use std::path::{Path, PathBuf};
 
 use onnx::{Bound, Making, Model, Port, Refusal};
+use remote::{Ports, Remote};
 
 pub use features::Describer;
 pub use golden::Agreement;
@@ -22,6 +25,7 @@ pub use locator::Locator;
 pub use maps::{Maps, Plane, sigmoid};
 pub use onnx::Runtime;
 pub use providers::{CpuNodes, OnMissing, Precision, Provider, Settings};
+pub use remote::{News, RemoteSettings};
 pub use verify::{Check, ProviderReport, Trial, Tried, probe, trials, verify, verify_locator};
 
 use crate::bundle::{Bundle, BundleError, FeatureSpec, Seen};
@@ -70,6 +74,8 @@ pub struct Scores {
 /// A model that is loaded, verified and warm.
 pub struct Classifier {
     bound: Bound,
+    /// Asked first, where a server runs the model too.
+    remote: Option<Remote>,
     provider: Provider,
     frames_at_once: u32,
     passed_over: Vec<(Provider, String)>,
@@ -139,6 +145,7 @@ impl Classifier {
         let bound = bind(bundle, model)?;
         Ok(Self {
             bound,
+            remote: None,
             provider,
             frames_at_once: settings.frames_at_once(provider),
             passed_over,
@@ -161,6 +168,7 @@ impl Classifier {
     pub fn another(&self) -> Result<Self, InferError> {
         Ok(Self {
             bound: self.bound.another().map_err(|message| InferError::Frame { message })?,
+            remote: self.remote.as_ref().map(Remote::another),
             passed_over: self.passed_over.clone(),
             reads: self.reads.clone(),
             sums: self.sums.clone(),
@@ -186,7 +194,11 @@ impl Classifier {
         self.check_features(tensor)?;
         self.sums.fill(0.0);
         for tile in tensor.data.chunks_exact(tensor.tile_len()) {
-            let logits = self.bound.run(tile).map_err(|message| InferError::Frame { message })?;
+            let remote = self.remote.as_mut().and_then(|remote| remote.ask(tile));
+            let logits = match &remote {
+                Some(answer) => answer.as_slice(),
+                None => self.bound.run(tile).map_err(|message| InferError::Frame { message })?,
+            };
             for (sum, logit) in self.sums.iter_mut().zip(logits) {
                 *sum += f64::from(*logit);
             }
@@ -227,6 +239,45 @@ impl Classifier {
         }
         self.sums.iter_mut().for_each(|p| *p = p.max(LEAST_PROBABILITY).ln());
         Ok(())
+    }
+
+    /// Asks a server from here on, and reads here what it does not answer. `Ok` tells why it is not asked at all: it
+    /// did not answer the golden pair. One that answers it otherwise has another model, and is refused.
+    pub fn ask_remotely(&mut self, settings: &RemoteSettings, bundle: &Bundle) -> Result<Option<String>, InferError> {
+        let remote = match Remote::open(settings, self.ports(bundle)) {
+            Ok(remote) => remote,
+            Err(why) => return Ok(Some(format!("{}: {why}", settings.url))),
+        };
+        let metadata = remote.metadata_sha256.clone();
+        self.remote = Some(remote);
+        self.check_golden(bundle, &bundle.golden()?).map_err(|error| match error {
+            InferError::Model { dir, message } => {
+                InferError::Model { dir, message: format!("{} runs another model: {message}", settings.url) }
+            }
+            other => other,
+        })?;
+        if let Some(news) = self.take_news() {
+            self.remote = None;
+            return Ok(Some(news.message));
+        }
+        if let Some(remote) = &mut self.remote {
+            remote.proven();
+        }
+        let running = &self.runtime_words.provider_running;
+        self.runtime_words.provider_running = format!("{} (metadata sha256 {metadata}), else {running}", settings.url);
+        Ok(None)
+    }
+
+    fn ports(&self, bundle: &Bundle) -> Ports {
+        let tile = self.reads.tile();
+        let shape = if bundle.features.is_some() { vec![1, tile[2]] } else { [&[1], &tile[..]].concat() };
+        let (input, output) = (bundle.input.name.clone(), bundle.output.clone());
+        Ports { input, shape, output, answers: bundle.labels.len() }
+    }
+
+    /// Whether the server fell silent or came back since the last time.
+    pub fn take_news(&mut self) -> Option<News> {
+        self.remote.as_mut().and_then(Remote::take_news)
     }
 
     /// Which provider runs the model.

@@ -8,8 +8,9 @@ use super::prepare::{PATIENCE, Prepared};
 use super::queue::{Frame, Item};
 use super::swap::Swap;
 use super::turns::{Taken, Turns};
-use crate::infer::{Classifier, Scores};
+use crate::infer::{Classifier, News, Scores};
 use crate::preprocess::Tensor;
+use crate::report::{Fault, FaultKind};
 
 pub struct Read {
     pub input: Turns<Prepared>,
@@ -36,6 +37,10 @@ impl Read {
                     let (classifier, generation) = (&mut self.classifier, &mut self.generation);
                     meet(prepared.generation, &self.swap, classifier, generation);
                     let (ended, tensor) = read(&mut self.classifier, prepared, &mut scores);
+                    if let Some(news) = self.classifier.take_news() {
+                        // Not in its turn: it is no frame's. Whoever is gone need not be told.
+                        let _untold = self.out.send(Tiding::Fault(fault(news)));
+                    }
                     // A full or closed channel only means that the tensor is not needed again.
                     let _unneeded = self.spares.try_send(tensor);
                     Tiding::Frame(ended)
@@ -46,6 +51,12 @@ impl Read {
             }
         }
     }
+}
+
+fn fault(news: News) -> Fault {
+    let action =
+        if news.back { "none: the server reads again" } else { "look at the server that [model] remote names" };
+    Fault { kind: FaultKind::Remote, message: news.message, action: action.to_owned(), cleared: news.back }
 }
 
 /// Takes the classifier that a frame was prepared for, where it is another than the present one.

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
 use crate::outcome::Tally;
-use crate::report::{Limits, Snapshot};
+use crate::report::{Limits, SecondFinger, Snapshot};
 
 pub mod big;
 pub mod hands;
@@ -138,7 +138,7 @@ fn quality(scene: &Scene<'_>) -> String {
 /// The pooled score of the field under way between its thresholds, once there are frames enough to pool.
 fn pooled_lines(snapshot: &Snapshot) -> Vec<Line<'static>> {
     if snapshot.field.is_none() {
-        return Vec::new();
+        return second_lines(snapshot);
     }
     let frames = snapshot.pooled_frames;
     let (Some(limits), Some(pooled)) = (snapshot.limits, &snapshot.pooling) else {
@@ -149,6 +149,16 @@ fn pooled_lines(snapshot: &Snapshot) -> Vec<Line<'static>> {
         Some(score) if frames >= limits.min_frames => bar(snapshot, limits, *score),
         _ => vec![Line::from(format!("too few frames of this field yet: {frames} of {}", limits.min_frames))],
     }
+}
+
+/// Between fields: what models that do not decide would call the last of the fingers.
+fn second_lines(snapshot: &Snapshot) -> Vec<Line<'static>> {
+    let Some(last) = snapshot.fingers.last() else { return Vec::new() };
+    let words = |second: &SecondFinger| {
+        let call = words::decision(&second.decision);
+        Line::from(words::plain(&format!("{}: {} (does not decide) {call}", last.finger, second.model)))
+    };
+    last.second.iter().take(2).map(words).collect()
 }
 
 const BAR: u16 = 30;
