@@ -181,7 +181,7 @@ fn wrap(text: &str, most: f32, width: impl Fn(&str) -> f32) -> Vec<String> {
         for character in piece.chars() {
             let mut buffer = [0; 4];
             if width(&line) + width(character.encode_utf8(&mut buffer)) > most && !line.is_empty() && character != ' ' {
-                lines.push(std::mem::take(&mut line));
+                lines.push(std::mem::take(&mut line).trim_end_matches(' ').to_owned());
             }
             line.push(character);
         }
