@@ -1,5 +1,7 @@
 //! The tiny bundles, and copies of them to spoil.
 
+#![allow(dead_code, reason = "each test target uses a part")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
