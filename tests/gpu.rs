@@ -3,6 +3,7 @@
 //! were skipped.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
+#![allow(clippy::print_stdout, reason = "what was skipped is said, and how far providers are apart")]
 
 #[path = "support/tiny.rs"]
 mod support;

@@ -2,6 +2,7 @@
 //! where its library is not there; `make test-openvino` fetches it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
+#![allow(clippy::print_stdout, reason = "what was skipped is said, and how far providers are apart")]
 
 #[path = "support/tiny.rs"]
 mod support;

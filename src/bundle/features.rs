@@ -178,7 +178,7 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Bundle
         licence: w.licence.into_inner(),
         cohort: w.cohort,
         input,
-        features: Some(spec(text, w.features)?),
+        features: Some(spec(text, &w.features)?),
         output: w.output.name,
         calibration: w.calibration.map(|c| manifest::calibration(text, c)).transpose()?,
         thresholds: manifest::thresholds(text, w.thresholds)?,
@@ -211,7 +211,7 @@ fn input(text: &Text, w: &WrittenFeatures, name: String) -> Result<InputSpec, Bu
     })
 }
 
-fn spec(text: &Text, w: WrittenFeatures) -> Result<FeatureSpec, BundleError> {
+fn spec(text: &Text, w: &WrittenFeatures) -> Result<FeatureSpec, BundleError> {
     let groups = w.groups.get_ref();
     let in_order = !groups.is_empty() && groups.is_sorted_by(|a, b| a < b);
     text.ensure(&w.groups, in_order, || {

@@ -9,7 +9,7 @@ use crate::scale::Scale;
 
 /// Makes the input of one model; keeps its buffers.
 pub enum Intake {
-    Pixels(Preparer),
+    Pixels(Box<Preparer>),
     Features(Box<Describer>),
 }
 
@@ -17,7 +17,7 @@ impl Intake {
     pub fn new(bundle: &Bundle) -> Self {
         let input = &bundle.input;
         match &bundle.features {
-            None => Self::Pixels(Preparer::new(input)),
+            None => Self::Pixels(Box::new(Preparer::new(input))),
             Some(features) => {
                 let size = Size::new(input.width, input.height);
                 Self::Features(Box::new(Describer::new(&features.groups, size, input.filter)))
@@ -53,6 +53,6 @@ impl Intake {
 
 impl From<Preparer> for Intake {
     fn from(preparer: Preparer) -> Self {
-        Self::Pixels(preparer)
+        Self::Pixels(Box::new(preparer))
     }
 }

@@ -1,6 +1,7 @@
 //! The tiny bundles, and copies of them to spoil.
 
 #![allow(dead_code, reason = "each test target uses a part")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

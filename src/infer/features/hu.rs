@@ -128,6 +128,6 @@ mod tests {
 
     #[test]
     fn a_black_picture_has_moments_of_zero() {
-        assert_eq!(hu(&[0; 256], 16), [0.0; 7]);
+        assert!(hu(&[0; 256], 16).iter().all(|h| *h == 0.0));
     }
 }
