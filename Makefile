@@ -29,7 +29,7 @@ clippy: setup
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 
 features:
-	@if ldconfig -p | grep -q libclang; then cargo clippy --locked --lib --features nokhwa -- -D warnings; \
+	@if ldconfig -p | grep -Eq 'libclang(-[0-9.]+)?\.so'; then cargo clippy --locked --lib --features nokhwa -- -D warnings; \
 	else echo "skipped: the feature nokhwa needs libclang (libclang-dev)"; fi
 
 unit: setup
