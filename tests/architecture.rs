@@ -41,7 +41,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("exam", with(&[])),
         ("record", with(&["append", "digest", "exam"])),
         ("export", with(&["aggregate", "decode", "digest", "exam", "measure", "record"])),
-        ("emit", with(&["append", "digest", "exam"])),
+        ("emit", with(&["append", "decode", "digest", "exam"])),
         ("client", with(&["emit"])),
         ("view", with(&[])),
         (

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::decode::with_tables;
 use crate::emit::web::Archive;
 use crate::emit::web::archive::{ArchiveError, Listed, Told};
 use crate::record::verify::verify;
@@ -80,7 +81,7 @@ impl Archive for Exams {
         }
         let bytes =
             fs::read(&path).map_err(|e| ArchiveError::Unreadable(format!("cannot read {}: {e}", path.display())))?;
-        Ok((bytes, media_type(&path)))
+        Ok((with_tables(&bytes).into_owned(), media_type(&path)))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The newest frame, for those who look on: one place that holds one frame. Whoever is slow misses frames, and the
 //! thread that puts them there waits for nobody.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
 use tokio::sync::watch;
 
+use crate::decode::with_tables;
 use crate::frame::{Colour, Format, RawFrame};
 
 /// Before the frame's own bytes. docs/protocol.md describes it.
@@ -73,15 +75,18 @@ impl Shown {
     }
 }
 
+/// The camera's own bytes behind the header; no browser shows a motion JPEG without Huffman tables, which many cameras leave
+/// out, so they are put in.
 fn message(raw: &RawFrame) -> Bytes {
-    let mut bytes = Vec::with_capacity(HEADER + raw.bytes.len());
+    let picture = if raw.format == Format::Mjpeg { with_tables(&raw.bytes) } else { Cow::Borrowed(&*raw.bytes) };
+    let mut bytes = Vec::with_capacity(HEADER + picture.len());
     bytes.extend([VERSION, format_code(raw.format), colour_code(raw.colour), 0]);
     bytes.extend(raw.id.run.to_le_bytes());
     bytes.extend(raw.id.seq.to_le_bytes());
     bytes.extend((raw.at.ns() / 1000).to_le_bytes());
     bytes.extend(raw.size.width.to_le_bytes());
     bytes.extend(raw.size.height.to_le_bytes());
-    bytes.extend_from_slice(&raw.bytes);
+    bytes.extend_from_slice(&picture);
     bytes.into()
 }
 
@@ -158,6 +163,17 @@ mod tests {
         live.show(&frame(8));
         let seen = late.next().await.unwrap();
         assert_eq!(u64::from_le_bytes(seen[8..16].try_into().unwrap()), 8);
+    }
+
+    #[test]
+    fn a_frame_without_huffman_tables_is_given_them() {
+        let scan = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 0x3f, 0, 0x12, 0xff, 0xd9];
+        let raw = RawFrame { bytes: [&[0xff, 0xd8], &scan[..]].concat().into(), ..frame(1) };
+        let shown = message(&raw);
+        let picture = &shown[HEADER..];
+        assert_eq!((&picture[..4], &picture[picture.len() - scan.len()..]), (&[0xff, 0xd8, 0xff, 0xc4][..], &scan[..]));
+        let grey = RawFrame { format: Format::Grey, ..raw };
+        assert_eq!(message(&grey)[HEADER..], *grey.bytes, "what is no JPEG stays as it is");
     }
 
     #[test]
