@@ -2,6 +2,7 @@
 //! chromium and chromium-driver; says by name that it was skipped where they are not installed.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
+#![allow(clippy::print_stdout, reason = "what was skipped, and what was measured, is said")]
 
 #[path = "support/browser.rs"]
 mod browser;
@@ -143,7 +144,7 @@ fn an_exam_of_eight_fingers_by_keyboard_alone() {
             accessible(&browser);
         }
         browser.keys(["1", "2", "0"][number % 3]);
-        browser.until(&format!("document.getElementById('own-said').textContent.includes('Dr A')"));
+        browser.until("document.getElementById('own-said').textContent.includes('Dr A')");
     }
     shoot(&browser, "recording");
     browser.keys("s");

@@ -1,5 +1,8 @@
 //! The page's server over real sockets: who is let in, what a slow or a foul-mouthed viewer can do, who commands.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
+#![allow(clippy::print_stdout, reason = "what was skipped is said")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
