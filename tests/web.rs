@@ -1,7 +1,8 @@
 //! The page in a real browser against the real binary: whole exams, and everything that goes wrong. Needs Debian's
 //! chromium and chromium-driver; says by name that it was skipped where they are not installed.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests; what was skipped is said")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
+#![allow(clippy::print_stdout, reason = "what was skipped, and what was measured, is said")]
 
 #[path = "support/browser.rs"]
 mod browser;

@@ -1,6 +1,7 @@
 //! The page's server over real sockets: who is let in, what a slow or a foul-mouthed viewer can do, who commands.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests; what was skipped is said")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
+#![allow(clippy::print_stdout, reason = "what was skipped is said")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
