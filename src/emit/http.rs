@@ -37,12 +37,15 @@ pub(super) struct Site {
 
 pub(super) async fn serve(door: TcpListener, porter: Porter, mut site: Site) {
     let mut stop = porter.stop.clone();
-    let tls = site.tls.take();
+    let (tls, house) = (site.tls.take(), site.house.clone());
     let limited = Limited { permits: Arc::new(Semaphore::new(porter.most)), door, porter, tls };
     let service = router(site).into_make_service_with_connect_info::<Peer>();
     let ended = axum::serve(limited, service).with_graceful_shutdown(async move { stop.asked().await }).await;
     if let Err(e) = ended {
         tracing::debug!("the HTTP server ended: {e}");
+    }
+    if let Some(house) = house {
+        house.all_gone().await;
     }
 }
 

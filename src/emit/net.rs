@@ -384,6 +384,7 @@ impl Room {
             beyond_loopback: self.settings.beyond_loopback(),
             encrypted,
             places: Arc::new(Semaphore::new(page.viewers)),
+            inside: watch::Sender::new(0),
             floor: Floor::default(),
             sessions: AtomicU64::new(0),
             state_every: Duration::from_millis(self.settings.state_every_ms),

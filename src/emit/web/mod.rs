@@ -16,7 +16,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::Bus;
 use super::bounded::Peer;
@@ -125,11 +125,22 @@ pub(super) struct House {
     pub beyond_loopback: bool,
     pub encrypted: bool,
     pub places: Arc<Semaphore>,
+    /// Sessions that have not ended yet.
+    pub inside: watch::Sender<usize>,
     pub floor: Floor,
     pub sessions: AtomicU64,
     pub state_every: Duration,
     pub stalled: Duration,
     pub stop: Stop,
+}
+
+/// A session that has not ended yet.
+struct Inside(Arc<House>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.inside.send_modify(|count| *count -= 1);
+    }
 }
 
 impl House {
@@ -145,6 +156,18 @@ impl House {
             (false, Operators::Token) => Right::View,
         };
         given.max(free)
+    }
+
+    /// Counts a session for as long as what comes back lives.
+    fn enter(self: &Arc<Self>) -> Inside {
+        self.inside.send_modify(|count| *count += 1);
+        Inside(self.clone())
+    }
+
+    /// Waits until every session has said its last words. The HTTP server knows nothing of them any more.
+    pub async fn all_gone(&self) {
+        // The sender is here, so that this cannot fail.
+        let _ = self.inside.subscribe().wait_for(|count| *count == 0).await;
     }
 
     fn next_session(&self) -> u64 {

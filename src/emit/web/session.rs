@@ -81,6 +81,7 @@ struct Session {
 
 pub(super) async fn attend(socket: WebSocket, peer: Peer, house: Arc<House>) {
     let number = house.next_session();
+    let _inside = house.enter();
     let mut session = Session {
         socket,
         house: house.clone(),
