@@ -282,7 +282,8 @@ fn hairpin_toml_shows_the_defaults() {
     let library = hairpin::infer::Settings::default().library;
     assert!(shown.runtime.library.ends_with(&library), "{}", shown.runtime.library.display());
     assert_eq!(hairpin::infer::Settings { library, ..shown.runtime }, Default::default());
-    let emit = hairpin::emit::Settings { stream: None, control: None, tcp: None, http: None, ..shown.emit };
+    assert_eq!(shown.emit.page, Some(Default::default()));
+    let emit = hairpin::emit::Settings { stream: None, control: None, tcp: None, http: None, page: None, ..shown.emit };
     assert_eq!(emit, Default::default());
 }
 
