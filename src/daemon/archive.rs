@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::decode::with_tables;
 use crate::emit::web::Archive;
 use crate::emit::web::archive::{ArchiveError, Listed, Told};
+use crate::export::{self, html::html};
 use crate::record::verify::verify;
 use crate::record::{ExamId, MAX_LINE, Records};
 use crate::report::{Event, ExamEvent, ExamReport, Line};
@@ -82,6 +83,13 @@ impl Archive for Exams {
         let bytes =
             fs::read(&path).map_err(|e| ArchiveError::Unreadable(format!("cannot read {}: {e}", path.display())))?;
         Ok((with_tables(&bytes).into_owned(), media_type(&path)))
+    }
+
+    fn report(&self, exam: &str, language: &str) -> Result<String, ArchiveError> {
+        let folder = self.folder(exam)?;
+        let language = language.parse().map_err(|_| ArchiveError::NotFound)?;
+        let page = export::page(&folder, language, 1).map_err(|e| ArchiveError::Unreadable(e.to_string()))?;
+        Ok(html(&page))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -54,6 +54,8 @@ pub trait Archive: Send + Sync {
     fn exam(&self, exam: &str) -> Result<Told, ArchiveError>;
     /// A kept frame and its media type.
     fn keyframe(&self, exam: &str, file: &str) -> Result<(Vec<u8>, &'static str), ArchiveError>;
+    /// The exam's report as a page that stands alone, in a language of the page.
+    fn report(&self, exam: &str, language: &str) -> Result<String, ArchiveError>;
 }
 
 impl IntoResponse for ArchiveError {
@@ -71,6 +73,7 @@ pub(super) fn routes() -> Router<Arc<House>> {
         .route("/exams", get(list))
         .route("/exams/{exam}", get(exam))
         .route("/exams/{exam}/keyframes/{file}", get(keyframe))
+        .route("/exams/{exam}/report/{language}", get(report))
 }
 
 type Kept = ([(HeaderName, &'static str); 1], Vec<u8>);
@@ -89,6 +92,15 @@ async fn keyframe(
 ) -> Result<Kept, ArchiveError> {
     let (bytes, media) = read(&house, move |archive| archive.keyframe(&exam, &file)).await?;
     Ok(([(CONTENT_TYPE, media)], bytes))
+}
+
+/// To be saved and opened by itself: it brings its own style, which the page's rules would not let it use here.
+async fn report(
+    State(house): State<Arc<House>>,
+    Path((exam, language)): Path<(String, String)>,
+) -> Result<([(HeaderName, &'static str); 2], String), ArchiveError> {
+    let html = read(&house, move |archive| archive.report(&exam, &language)).await?;
+    Ok(([(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_DISPOSITION, "attachment")], html))
 }
 
 /// Off the network's thread: a disk may let one wait.

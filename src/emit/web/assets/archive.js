@@ -1,7 +1,7 @@
 // Earlier exams: the list, one of them with its kept frames and its lines, and one finger across a subject's visits.
 
 import { by, el } from "./dom.js";
-import { t, date, fingerName, label, who } from "./words.js";
+import { chosen, t, date, fingerName, label, who } from "./words.js";
 import { PROTOCOL } from "./hands.js";
 import { callWords, intervalWords, summary } from "./reading.js";
 
@@ -53,11 +53,24 @@ export class Archive {
         el("h1", {}, `${told.subject ?? name}`),
         el("p", { class: "sub" }, [name, told.opened ? date(told.opened) : null, told.model ? `${told.model.name} ${told.model.version}` : null].filter(Boolean).join(" · ")),
         told.damaged ? el("p", { class: "contradiction", role: "alert" }, t("archive.damaged", { why: told.damaged })) : el("p", { class: "agree" }, `✓ ${t("archive.whole")}`),
+        told.damaged ? null : el("div", {}, el("button", { type: "button", id: "report", on: { click: () => this.report(name) } }, t("archive.report"))),
         told.report ? el("div", { class: "card" }, summary(told.report)) : el("p", {}, t("archive.not_closed")),
         ...PROTOCOL.filter((finger) => told.fingers[finger] || told.own[finger]).map((finger) => this.finger(name, told, finger)),
         el("details", { class: "card" }, el("summary", {}, t("archive.events", { count: told.lines.length })), el("ol", { class: "events", tabindex: 0 }, told.lines.map((line) => el("li", {}, eventWords(line))))),
       ];
     });
+  }
+
+  // A file of its own, to be kept, printed and signed.
+  async report(name) {
+    try {
+      const answer = await this.link.fetch(`/exams/${encodeURIComponent(name)}/report/${chosen()}`);
+      const url = URL.createObjectURL(await answer.blob());
+      this.pictures.push(url);
+      el("a", { href: url, download: `${name}.html` }).click();
+    } catch (error) {
+      by("archive").prepend(el("p", { class: "contradiction", role: "alert" }, t("archive.failed", { why: error.message })));
+    }
   }
 
   back(act, words) {
