@@ -129,17 +129,18 @@ fn frames_marked_by_the_driver(rig: &Rig) {
         let mut source = open(ID, settings(SMALL));
         frames(&mut source, 3);
         rig.ctl("corrupt err 5");
-        let taken = frames(&mut source, 20);
+        // On a busy machine frames from before the command are still on their way.
+        let taken = frames(&mut source, 60);
         drop(source);
         let flagged: Vec<&RawFrame> = taken.iter().filter(|frame| frame.flagged).collect();
-        let numbers = taken[19].id.seq - taken[0].id.seq + 1;
+        let numbers = taken[59].id.seq - taken[0].id.seq + 1;
         if keep {
             // One that waits beside a good one is given up for it.
             assert!((1..=5).contains(&flagged.len()), "{} of the five that were marked", flagged.len());
             assert_eq!(fate(&mut decoder, flagged[0]), format!("{:?}", Damage::Flagged));
         } else {
             assert!(flagged.is_empty());
-            assert!(numbers >= 25, "what the driver dropped shows as a gap: {numbers} numbers for 20 frames");
+            assert!(numbers >= 65, "what the driver dropped shows as a gap: {numbers} numbers for 60 frames");
         }
     }
     std::fs::write(nodrop, "0").unwrap();
