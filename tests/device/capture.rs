@@ -162,11 +162,19 @@ fn stalled_and_restarted(rig: &Rig) {
     let mut source = open(ID, settings(SMALL));
     let before = frames(&mut source, 5)[4].id.seq;
     rig.ctl("stall");
-    until("silence", Duration::from_secs(5), || matches!(source.next(Duration::from_millis(500)).unwrap(), Next::Idle));
+    let mut meanwhile = Vec::new();
+    until("silence", Duration::from_secs(5), || match source.next(Duration::from_millis(500)).unwrap() {
+        Next::Frame(frame) => {
+            meanwhile.push((frame.id.seq, frame.flagged, frame.bytes.len()));
+            false
+        }
+        _ => true,
+    });
     rig.ctl("unstall");
     source.restart().unwrap_or_else(|e| panic!("{}", e.chain()));
-    let after = frames(&mut source, 5);
-    assert!(after[0].id.seq > before, "numbers go on");
+    let after: Vec<u64> = frames(&mut source, 5).iter().map(|frame| frame.id.seq).collect();
+    println!("       last {before}, in the stall {meanwhile:?}, then {after:?}");
+    assert!(after[0] > before, "numbers go on: {before}, meanwhile {meanwhile:?}, then {after:?}");
 }
 
 fn refused_and_accepted(rig: &Rig) {

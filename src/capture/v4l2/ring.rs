@@ -187,7 +187,8 @@ impl Ring {
     fn read(&mut self, buffer: &Buffer) -> Result<Taken, Trouble> {
         let bytes = self.node.copy(buffer.index, buffer.bytes_used as usize, self.rows);
         self.give_back(buffer.index)?;
-        Ok(Taken { seq: self.numbers.of(buffer.sequence), stamp: stamp(buffer), bytes, flagged: flagged(buffer) })
+        let (seq, flagged) = (self.numbers.of(buffer.sequence, flagged(buffer)), flagged(buffer));
+        Ok(Taken { seq, stamp: stamp(buffer), bytes, flagged })
     }
 
     fn give_back(&mut self, index: u32) -> Result<(), Trouble> {
@@ -220,7 +221,8 @@ fn stamp(buffer: &Buffer) -> Option<Duration> {
 #[derive(Debug, Default)]
 struct Numbers {
     next: u64,
-    last: Option<(u32, u64)>,
+    /// The driver's number, ours, and whether it came with an error.
+    last: Option<(u32, u64, bool)>,
 }
 
 impl Numbers {
@@ -228,15 +230,21 @@ impl Numbers {
         self.last = None;
     }
 
-    fn of(&mut self, driver: u32) -> u64 {
+    /// What ended in an error may bear the number of its buffer's last use: it moves nothing back, and what follows it
+    /// does not go back for it.
+    fn of(&mut self, driver: u32, flagged: bool) -> u64 {
         let number = match self.last {
             None => self.next,
-            Some((before, number)) => {
+            Some((before, number, doubtful)) => {
                 let step = driver.wrapping_sub(before).cast_signed();
-                number.saturating_add_signed(step.into())
+                match step {
+                    ..=0 if flagged => return number,
+                    ..0 if doubtful => self.next,
+                    _ => number.saturating_add_signed(step.into()),
+                }
             }
         };
-        self.last = Some((driver, number));
+        self.last = Some((driver, number, flagged));
         self.next = number + 1;
         number
     }

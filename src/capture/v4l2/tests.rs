@@ -91,6 +91,18 @@ fn numbers_go_on_where_the_stream_was_restarted() {
 }
 
 #[test]
+fn what_ends_in_an_error_bears_an_old_number_and_moves_nothing_back() {
+    let events = [frame(4), Event::Later, frame(5), Event::Later, flagged(1), Event::Later, frame(6)];
+    let fake = Fake::playing(events);
+    let mut ring = ring(&fake, 0);
+    assert_eq!(numbers(&mut ring, 4), ["0", "1", "1!", "2"]);
+    ring.stop().unwrap();
+    ring.start().unwrap();
+    fake.state().events.extend([flagged(6), Event::Later, frame(0), Event::Later, frame(1)]);
+    assert_eq!(numbers(&mut ring, 3), ["3!", "4", "5"]);
+}
+
+#[test]
 fn the_first_frames_of_each_stream_are_thrown_away() {
     let fake = Fake::playing([flagged(0), Event::Later, frame(1), frame(2), Event::Later, frame(3)]);
     let mut ring = ring(&fake, 2);
