@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -181,6 +181,7 @@ impl Service {
             match self.notified.recv(&mut buffer) {
                 Ok(length) if String::from_utf8_lossy(&buffer[..length]).contains(wanted) => return,
                 Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("no {wanted}: {error}; log: {}", self.log()),
             }
         }
