@@ -63,12 +63,13 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Foreign crates with one home (or a few, each named). A crate that is not here may be used anywhere.
-const HOMES: [(&str, &[&str]); 19] = [
+const HOMES: [(&str, &[&str]); 20] = [
     ("ort", &["infer/onnx.rs", "infer/providers.rs"]),
     ("turbojpeg", &["decode/", "synth/camera.rs"]),
     ("image", &["decode/still.rs", "bundle/golden.rs", "cli/overlay.rs", "export/picture.rs", "synth/label.rs"]),
     ("base64", &["cli/overlay.rs", "export/html.rs"]),
     ("krilla", &["export/pdf/"]),
+    ("ureq", &["infer/http.rs"]),
     ("skrifa", &["export/pdf/font.rs"]),
     ("csv", &["evaluate/labels.rs"]),
     ("sha2", &["digest.rs", "append.rs", "record/"]),

@@ -7,7 +7,7 @@ use crate::measured::{Correction, ECTATIC_UM, GIANT_UM, Loop, LoopClass, Measure
 
 /// A place this far from a tip still tells which one is meant, in um: half of what lies between neighbours in a full row.
 const NEAR_UM: f64 = 50.0;
-/// No vessel of a nailfold has been seen wider.
+/// Above this a width is a slip of the hand: ours; the widest giants that were drawn have 140 um.
 const WIDEST_UM: f32 = 400.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -34,11 +34,9 @@ pub fn corrected(
     corrections: &[Correction],
     settings: &Settings,
 ) -> Result<Measured, Uncorrectable> {
-    let missing = measured.not_measured.filter(|_| measured.row_mm.is_none() || measured.um_per_px.is_none());
-    if let Some(why) = missing {
-        return Err(Uncorrectable::NotMeasured(why));
-    }
-    let um_per_px = measured.um_per_px.unwrap_or(1.0);
+    let (Some(um_per_px), Some(_)) = (measured.um_per_px, measured.row_mm) else {
+        return Err(Uncorrectable::NotMeasured(measured.not_measured.unwrap_or(NotMeasured::NoRow)));
+    };
     let mut measured = measured.clone();
     for correction in corrections {
         apply(&mut measured.loops, correction, um_per_px)?;
@@ -54,15 +52,16 @@ fn apply(loops: &mut Vec<Loop>, correction: &Correction, um_per_px: f64) -> Resu
             if nearest(loops, apex, um_per_px, true).is_some() {
                 return Err(Uncorrectable::AlreadyCounted(apex));
             }
-            let (toward, centreline) = match nearest(loops, apex, um_per_px, false) {
+            let loop_there = match nearest(loops, apex, um_per_px, false) {
                 // It was seen and not counted: the same loop, and not another beside it.
-                Some(i) => {
-                    let seen = loops.swap_remove(i);
-                    (seen.toward, seen.centreline)
+                Some(i) => Loop { apex, apical_um, class, counted: true, ..loops.swap_remove(i) },
+                // The network has no certainty of what it did not see.
+                None => {
+                    let (toward, centreline) = (mean_direction(loops), Vec::new());
+                    Loop { apex, toward, apical_um, class, counted: true, score: 0.0, centreline }
                 }
-                None => (mean_direction(loops), Vec::new()),
             };
-            loops.push(Loop { apex, toward, apical_um, class, counted: true, score: 1.0, centreline });
+            loops.push(loop_there);
         }
         Correction::Removed { apex } => {
             let i = nearest(loops, apex, um_per_px, true).ok_or(Uncorrectable::NoLoop(apex))?;

@@ -25,7 +25,7 @@ pub struct Field {
 }
 
 /// How wide a picture of unknown scale is taken to be when its loops are only to be counted: the middle of three clinical
-/// videocapillaroscopes (1.33, 1.57 and 1.70 mm). Nothing in micrometres is made of it.
+/// videocapillaroscopes (1.33, 1.57 and 1.70 mm, Sebastiani 2013). Nothing in micrometres is made of it.
 pub const ASSUMED_WIDTH_UM: f64 = 1570.0;
 
 /// Prepares fields for one model; keeps its buffers.
