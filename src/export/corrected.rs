@@ -8,7 +8,7 @@ use super::exam::{Exam, Keyframe};
 use crate::aggregate::loops::{LoopPool, of_finger};
 use crate::finger::Finger;
 use crate::frame::FrameId;
-use crate::measure::{self, Settings};
+use crate::measure::{self, Settings, Uncorrectable};
 use crate::measured::{Correction, FieldMeasured, FingerMeasured, Measured};
 use crate::record::amend::{Amendment, Name};
 
@@ -60,20 +60,27 @@ impl Exam {
         })
     }
 
-    /// `None` where nothing was corrected, or where what was cannot be applied to what was measured.
-    pub(super) fn corrected(&self, finger: Finger, field: u32) -> Option<Corrected<'_>> {
+    /// `None` where nothing was corrected; an error where what is on record cannot be applied to what was measured.
+    pub(super) fn corrected(&self, finger: Finger, field: u32) -> Option<Result<Corrected<'_>, Uncorrectable>> {
         let (kept, measured) = self.measured_frame(finger, field)?;
         let (names, corrections): (Vec<&Name>, Vec<Correction>) = self.corrections(kept).unzip();
         let by = *names.last()?;
-        let measured = measure::corrected(measured, &corrections, &Settings::default()).ok()?;
+        let measured = match measure::corrected(measured, &corrections, &Settings::default()) {
+            Ok(measured) => measured,
+            Err(why) => return Some(Err(why)),
+        };
         let mut pool = LoopPool::default();
         pool.add(measured.clone());
-        Some(Corrected { by, corrections: corrections.len(), field: pool.pooled()?, measured })
+        Some(Ok(Corrected { by, corrections: corrections.len(), field: pool.pooled()?, measured }))
+    }
+
+    fn applied(&self, finger: Finger, field: u32) -> Option<Corrected<'_>> {
+        self.corrected(finger, field)?.ok()
     }
 
     /// A kept frame's measure: as corrected where it was.
     pub(super) fn shown_on(&self, kept: &Keyframe) -> Option<Measured> {
-        let corrected = self.corrected(kept.finger, kept.field).filter(|_| {
+        let corrected = self.applied(kept.finger, kept.field).filter(|_| {
             self.measured_frame(kept.finger, kept.field).is_some_and(|(frame, _)| std::ptr::eq(frame, kept))
         });
         corrected.map(|c| c.measured).or_else(|| kept.measured.clone())
@@ -82,11 +89,11 @@ impl Exam {
     /// A finger over its fields, with those that were corrected as they were; `None` where none was.
     pub(super) fn corrected_finger(&self, finger: Finger) -> Option<FingerMeasured> {
         let fields = || self.fields.iter().filter(|f| f.finger == finger);
-        if !fields().any(|f| self.corrected(finger, f.number).is_some()) {
+        if !fields().any(|f| self.applied(finger, f.number).is_some()) {
             return None;
         }
         let measured: Vec<FieldMeasured> = fields()
-            .filter_map(|f| self.corrected(finger, f.number).map(|c| c.field).or_else(|| f.measured.clone()))
+            .filter_map(|f| self.applied(finger, f.number).map(|c| c.field).or_else(|| f.measured.clone()))
             .collect();
         of_finger(measured.iter())
     }

@@ -227,6 +227,10 @@ fn corrections(exam: &Exam, finger: Finger, lang: Lang) -> Vec<String> {
     let mut lines: Vec<String> = fields_of(exam, finger)
         .filter_map(corrected)
         .map(|(number, corrected)| {
+            let corrected = match corrected {
+                Ok(corrected) => corrected,
+                Err(why) => return lang.fill(Word::NotCorrectable, &[&number.to_string(), &why.to_string()]),
+            };
             let (number, count) = (number.to_string(), corrected.corrections.to_string());
             let head = lang.fill(Word::CorrectedField, &[&number, corrected.by.as_str(), &count]);
             let mut parts = measures(&corrected.field, lang);

@@ -202,6 +202,7 @@ words! {
     MeasuredHaemorrhages: "haemorrhages {}", "hémorragies {}", "出血 {}";
     MeasuredAbnormal: "abnormal {}", "anormales {}", "异常 {}";
     CorrectedField: "field {} as corrected by {} ({} loops)", "champ {} corrigé par {} ({} anses)", "视野 {}，经 {} 更正（{} 个管袢）";
+    NotCorrectable: "field {}: the corrections on record cannot be applied: {}", "champ {} : les corrections au dossier ne peuvent être appliquées : {}", "视野 {}：无法应用记录中的更正：{}";
     CorrectedFinger: "with the corrections: {} loops a mm on average, {} in the least field", "avec les corrections : {} anses par mm en moyenne, {} dans le champ le plus pauvre", "更正后：平均每毫米 {} 个管袢，最少的视野 {} 个";
     MeasuredFrames: "{}/{} frames", "{}/{} images", "{}/{} 帧";
     Caption: "field {}, frame {}", "champ {}, image {}", "视野 {}，帧 {}";

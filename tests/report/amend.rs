@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use hairpin::export::{Lang, html::html, page};
+use hairpin::export::{Lang, correctable, html::html, page};
+use hairpin::measured::Correction;
 use hairpin::reader::OwnCall;
 use hairpin::record::amend::Amendment;
 use hairpin::record::amendments::{AmendError, AmendmentFault, Amendments};
@@ -209,6 +210,18 @@ fn a_loop_that_the_reader_corrects_is_worked_out_anew_beside_the_measure() {
     bench.run(&["amend", folder, "--by", "X", "loop", "R4", "1", "remove", "20,40"]).ends(78, &["nothing to correct"]);
     bench.run(&["amend", folder, "--by", "X", "loop", "R2", "7", "remove", "20,40"]).ends(78, &["nothing to correct"]);
     assert_eq!(fs::read_to_string(exam.folder.join(NAME)).unwrap().lines().count(), 3, "what was refused is not there");
+}
+
+#[test]
+fn a_correction_on_record_that_cannot_be_applied_is_told() {
+    let exam = Plan::default().closed();
+    let mut amendments = Amendments::open(&exam.folder).unwrap();
+    let found = correctable(&exam.folder, finger("R2"), 1).unwrap();
+    let correction = Correction::Removed { apex: [20.0, 400.0] };
+    let amendment = Amendment::Loop { finger: finger("R2"), field: 1, frame: found.frame, correction };
+    amendments.add("Dr. B".parse().unwrap(), at(0), amendment).unwrap();
+    let page = html(&page(&exam.folder, Lang::En, 1).unwrap());
+    assert!(page.contains("field 1: the corrections on record cannot be applied: there is no counted loop"), "{page}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::capture::replay::Settings;
 use crate::capture::{Next, Replay, Source};
 use crate::daemon::assemble::{capture_failure, infer_failure};
 use crate::decode::{Decoded, Decoder};
+use crate::evaluate::agreement::{mean, median};
 use crate::failure::{Failure, OrFail, Status};
 use crate::frame::Image;
 use crate::infer::{self, Classifier, Intake, Runtime, Scores};
@@ -206,8 +207,10 @@ impl Contender {
 
     fn row(&self) -> Row {
         let read: Vec<Reading> = self.read.iter().filter_map(|read| read.as_ref().ok()).copied().collect();
-        let share = |of: fn(&Reading) -> bool| mean(read.iter().map(|r| f64::from(u8::from(of(r)))));
-        let ms = |of: fn(&Reading) -> Duration| median(read.iter().map(|r| of(r).as_secs_f64() * 1e3));
+        let share = |of: fn(&Reading) -> bool| share(read.iter().map(of));
+        let ms = |of: fn(&Reading) -> Duration| {
+            median(&read.iter().map(|r| of(r).as_secs_f64() * 1e3).collect::<Vec<f64>>())
+        };
         let frame_ms = ms(|r| r.prepare + r.infer);
         Row {
             model: self.name(),
@@ -218,7 +221,7 @@ impl Contender {
             not_read: self.read.iter().find_map(|read| read.as_ref().err()).cloned(),
             positive_share: share(|r| r.leans),
             out_of_cohort_share: share(|r| r.out_of_cohort),
-            median_positive: median(read.iter().map(|r| f64::from(r.positive))),
+            median_positive: median(&read.iter().map(|r| f64::from(r.positive)).collect::<Vec<f64>>()),
             median_prepare_ms: ms(|r| r.prepare),
             median_infer_ms: ms(|r| r.infer),
             frames_per_s: frame_ms.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms),
@@ -237,33 +240,28 @@ fn pair(one: &Contender, other: &Contender) -> Pair {
     let same_scheme = one.bundle.scheme == other.bundle.scheme;
     let leans: Vec<(bool, bool)> = both.iter().filter(|_| same_scheme).map(|(a, b)| (a.leans, b.leans)).collect();
     let differences = both.iter().filter(|_| same_scheme).map(|(a, b)| f64::from((a.positive - b.positive).abs()));
+    let differences: Vec<f64> = differences.collect();
     Pair {
         models: [one.name(), other.name()],
         same_scheme,
         frames: both.len(),
-        agreement: mean(leans.iter().map(|(a, b)| f64::from(u8::from(a == b)))),
+        agreement: share(leans.iter().map(|(a, b)| a == b)),
         kappa: kappa(&leans),
-        mean_difference: mean(differences),
+        mean_difference: mean(&differences),
     }
 }
 
 /// Agreement beyond what the two would have if each went by its own habit alone.
 fn kappa(leans: &[(bool, bool)]) -> Option<f64> {
-    let share = |of: fn(&(bool, bool)) -> bool| mean(leans.iter().map(|pair| f64::from(u8::from(of(pair)))));
+    let share = |of: fn(&(bool, bool)) -> bool| share(leans.iter().map(of));
     let (a, b, same) = (share(|p| p.0)?, share(|p| p.1)?, share(|p| p.0 == p.1)?);
     let by_chance = a * b + (1.0 - a) * (1.0 - b);
     (by_chance < 1.0).then(|| (same - by_chance) / (1.0 - by_chance))
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = values.fold((0u32, 0.0), |(count, sum), value| (count + 1, sum + value));
-    (count > 0).then(|| sum / f64::from(count))
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
+/// Of how many it holds; `None` of none.
+fn share(holds: impl Iterator<Item = bool>) -> Option<f64> {
+    mean(&holds.map(|holds| f64::from(u8::from(holds))).collect::<Vec<f64>>())
 }
 
 fn table(document: &Document) -> Result<(), Failure> {
@@ -322,12 +320,5 @@ mod tests {
         assert!((found - 0.4).abs() < 1e-12, "{found}");
         assert_eq!(kappa(&[(true, true); 4]), None, "nothing but one answer says nothing of agreement");
         assert_eq!(kappa(&[]), None);
-    }
-
-    #[test]
-    fn middles_are_of_what_is_there() {
-        assert_eq!(median([].into_iter()), None);
-        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
-        assert_eq!(mean([].into_iter()), None);
     }
 }
