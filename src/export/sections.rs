@@ -134,14 +134,35 @@ pub(super) fn summary(exam: &Exam, lang: Lang) -> Summary {
     }
 }
 
+/// That nothing contradicts says only as much as was there to be compared.
+fn compared(exam: &Exam) -> Word {
+    use FieldVerdict::{Negative, NotClassifiable, Positive};
+    let by_rule = |field: &FieldResult| {
+        matches!(field.rule, Some(Verdict::Decided { .. }))
+            && matches!(field.verdict, Positive | Negative | NotClassifiable(FieldDoubt::Contradiction))
+    };
+    let by_reader = |called: &Called| {
+        exam.fingers.get(&called.finger).is_some_and(|found| matches!(found.decision, Decision::Called { .. }))
+    };
+    match (exam.fields.iter().any(by_rule), exam.calls.iter().any(by_reader)) {
+        (true, true) => Word::NoContradictions,
+        (true, false) => Word::NoContradictionsOfRules,
+        (false, true) => Word::NoContradictionsOfReader,
+        (false, false) => Word::NothingToCompare,
+    }
+}
+
 /// What people added, where things contradict each other, what was not measured, what went wrong.
 pub(super) fn remarks(exam: &Exam, lang: Lang) -> Vec<Section> {
     let section = |word, lines| Section { heading: lang.say(word).to_owned(), lines };
     let or = |lines: Vec<String>, word| if lines.is_empty() { vec![lang.say(word).to_owned()] } else { lines };
     let mut all = vec![
         section(Word::OwnCalls, or(added(exam, lang), Word::NoOwnCalls)),
-        section(Word::Contradictions, or(contradictions(exam, lang), Word::NoContradictions)),
-        section(Word::NotMeasuredHeading, or(not_measured(exam, lang), Word::AllMeasured)),
+        section(Word::Contradictions, or(contradictions(exam, lang), compared(exam))),
+        section(
+            Word::NotMeasuredHeading,
+            or(not_measured(exam, lang), if exam.fields.is_empty() { Word::NoField } else { Word::AllMeasured }),
+        ),
     ];
     let faults: Vec<String> = exam.faults.iter().map(|fault| fault.message.clone()).collect();
     if !faults.is_empty() {

@@ -180,11 +180,15 @@ words! {
     Comment: "Comment", "Commentaire", "评论";
     Contradictions: "Contradictions", "Contradictions", "矛盾";
     NoContradictions: "None between model, Fast Track rules and reader.", "Aucune entre modèle, règles Fast Track et lecteur.", "模型、Fast Track 规则与阅片者之间无矛盾。";
+    NoContradictionsOfRules: "None between model and Fast Track rules; no reader’s call to compare with.", "Aucune entre modèle et règles Fast Track ; pas d’avis du lecteur à comparer.", "模型与 Fast Track 规则之间无矛盾；无阅片者判断可比较。";
+    NoContradictionsOfReader: "None between model and reader; no Fast Track rule to compare with.", "Aucune entre modèle et lecteur ; pas de règle Fast Track à comparer.", "模型与阅片者之间无矛盾；无 Fast Track 规则可比较。";
+    NothingToCompare: "Nothing to compare: of what the model decided neither the Fast Track rules nor a reader said anything.", "Rien à comparer : de ce que le modèle a décidé, ni les règles Fast Track ni un lecteur n’ont rien dit.", "无可比较：对模型已判断的内容，Fast Track 规则和阅片者均未作出判断。";
     ContradictsRule: "{}, field {}: model and Fast Track rules contradict each other ({}); the field has no category", "{}, champ {} : le modèle et les règles Fast Track se contredisent ({}) ; le champ reste sans catégorie", "{}，视野 {}：模型与 Fast Track 规则矛盾（{}）；该视野不定类别";
     ContradictsFields: "{}: some fields above the upper threshold, others below the lower one", "{} : certains champs au-dessus du seuil haut, d’autres au-dessous du seuil bas", "{}：部分视野高于上阈值，部分低于下阈值";
     ContradictsReader: "{}: machine {}, reader {}", "{} : machine {}, lecteur {}", "{}：机器 {}，阅片者 {}";
     NotMeasuredHeading: "What was not measured", "Ce qui n’a pas été mesuré", "未测量的内容";
     AllMeasured: "Loops were measured in every field.", "Les anses ont été mesurées dans tous les champs.", "所有视野均已测量管袢。";
+    NoField: "No field was recorded.", "Aucun champ n’a été enregistré.", "未记录任何视野。";
     NoLocator: "Loops: no network that finds them was configured, so nothing was measured.", "Anses : aucun réseau de localisation n’était configuré, rien n’a été mesuré.", "管袢：未配置定位网络，未作任何测量。";
     FieldNotMeasured: "{}, field {}: {}", "{}, champ {} : {}", "{}，视野 {}：{}";
     NoMeasuredFrame: "no frame of it was measured", "aucune de ses images n’a été mesurée", "没有测量任何一帧";

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use hairpin::export::{ExportError, Lang, Page, html::html, page, pdf};
 use hairpin::frame::Format;
+use hairpin::reader::OwnCall;
+use hairpin::record::amend::Amendment;
+use hairpin::record::amendments::Amendments;
 use hairpin::record::verify::{Broken, FileFault};
 use proptest::prelude::*;
 
-use crate::exam::{Plan, contents};
+use crate::exam::{Plan, contents, finger};
 use crate::support::{Bench, root};
 
 fn made(folder: &Path, lang: Lang) -> Page {
@@ -117,6 +120,31 @@ fn an_exam_without_measures_says_so_and_shows_none() {
     assert!(html.contains("Loops: no network that finds them was configured, so nothing was measured."));
     assert!(html.contains("<td>–</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td>"));
     assert!(!html.contains("stroke=\"#56b4e9\" stroke-width=\"0.4\""), "a loop is marked");
+}
+
+#[test]
+fn nothing_is_said_to_agree_that_was_not_there_to_be_compared() {
+    let page = |locator, called: bool, fingers: Vec<&'static str>| {
+        let exam = Plan { locator, fingers, ..Plan::default() }.closed();
+        if called {
+            let call = Amendment::OwnCall { finger: finger("R5"), call: OwnCall::Category2, comment: None };
+            let mut amendments = Amendments::open(&exam.folder).unwrap();
+            amendments.add("Dr. B".parse().unwrap(), jiff::Timestamp::UNIX_EPOCH, call).unwrap();
+        }
+        english(&exam.folder)
+    };
+    for (locator, called, told) in [
+        (true, true, "None between model, Fast Track rules and reader."),
+        (true, false, "None between model and Fast Track rules; no reader’s call to compare with."),
+        (false, true, "None between model and reader; no Fast Track rule to compare with."),
+        (false, false, "Nothing to compare: of what the model decided"),
+    ] {
+        let page = page(locator, called, vec!["R5"]);
+        assert!(page.contains(told), "{told}: {page}");
+    }
+    let empty = page(true, false, vec![]);
+    assert!(empty.contains("Nothing to compare:") && empty.contains("No field was recorded."), "{empty}");
+    assert!(!empty.contains("Loops were measured in every field."));
 }
 
 #[test]
