@@ -288,6 +288,12 @@ fn hairpin_toml_shows_the_defaults() {
 }
 
 #[test]
+fn a_simulated_microscope_is_not_opened_again_because_its_time_would_begin_anew() {
+    let (source, reopen) = hairpin::daemon::assemble::source(&shipped("demo.toml")).unwrap();
+    assert!(source.info().live && reopen.is_none());
+}
+
+#[test]
 fn hairpin_toml_shows_the_modes_that_sockets_get() {
     let bench = Bench::new();
     let service = bench.serve(&bench.config("", ""));

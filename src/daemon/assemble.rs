@@ -180,14 +180,10 @@ pub type Opened = (Box<dyn Source>, Option<Box<dyn Reopen>>);
 /// The configured source.
 pub fn source(config: &Resolved) -> Result<Opened, CaptureError> {
     match &config.source {
+        // Never opened again: its clock and its script would begin anew, and frames belong to fingers by their time. On a
+        // machine too slow for it it is silent for a while, which is told.
         SourceChoice::Simulated(settings) => {
-            let settings = settings.clone();
-            let open = move || -> Result<Box<dyn Source>, CaptureError> {
-                Ok(Box::new(capture::simulated::Simulated::open(settings.clone())?))
-            };
-            let source = open()?;
-            let live = source.info().live;
-            Ok((source, live.then(|| Box::new(open) as Box<dyn Reopen>)))
+            Ok((Box::new(capture::simulated::Simulated::open(settings.clone())?), None))
         }
         SourceChoice::Replay { path, settings } => Ok((Box::new(capture::Replay::open(path, settings.clone())?), None)),
         SourceChoice::V4l2 { device, settings, on_missing } => {

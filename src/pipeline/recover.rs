@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Whoever can open the source again.
 pub trait Reopen: Send {
-    /// The same source as before, and no other.
+    /// The same source as before, and no other, on the clock that it had: frames belong to fingers by their time.
     fn open(&mut self) -> Result<Box<dyn Source>, CaptureError>;
 
     /// Whether something was told that makes it worth looking for the source at once. Never waits.
