@@ -11,9 +11,9 @@ use image::{ColorType, ImageFormat, ImageReader};
 use serde::Serialize;
 
 use super::picture::{Outcome, Seen, words};
+use crate::export::marks;
 use crate::failure::{Failure, Status};
 use crate::frame::{Format, Image, RawFrame, Size};
-use crate::measured::LoopClass;
 use crate::outcome::Quality;
 use crate::report::NOTICE;
 
@@ -82,63 +82,18 @@ fn svg(raw: &RawFrame, seen: &Seen) -> String {
         bytes = STANDARD.encode(&raw.bytes),
         w = width - 4,
         h = height - 4,
-        loops = loops(seen),
+        loops = loops(seen, size),
         headline = text(16, height + 36, 26, &format!("{name}: {}", words(&seen.outcome))),
         figures = text(16, height + 72, 20, &figures),
         notice = text(16, height + 140, 18, &format!("score of one picture, no verdict; {NOTICE}")),
     )
 }
 
-/// The row, each loop and each haemorrhage, over the picture. Shape tells the classes apart as well as colour does.
-fn loops(seen: &Seen) -> String {
-    let Outcome::Scored { measured: Some(measured), .. } = &seen.outcome else { return String::new() };
-    let mut svg = String::new();
-    let points = |line: &[[f32; 2]]| line.iter().map(|[x, y]| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ");
-    svg.push_str(&format!(
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"#fff\" stroke-width=\"1.5\" stroke-dasharray=\"8 6\"/>\n",
-        points(&measured.row)
-    ));
-    for gap in &measured.gaps {
-        let ([x1, y1], [x2, y2]) = (gap.from, gap.to);
-        svg.push_str(&format!(
-            "<path d=\"M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}\" stroke=\"#cc79a7\" stroke-width=\"5\" opacity=\"0.7\"/>\n"
-        ));
+fn loops(seen: &Seen, size: Size) -> String {
+    match &seen.outcome {
+        Outcome::Scored { measured: Some(measured), .. } => marks(size, measured),
+        _ => String::new(),
     }
-    for one in &measured.loops {
-        let (colour, ring) = match (one.counted, one.class) {
-            (false, _) => ("#999", ""),
-            (_, LoopClass::Normal) => ("#56b4e9", ""),
-            (_, LoopClass::Ectatic) => ("#f0e442", ""),
-            (_, LoopClass::Giant) => ("#e69f00", "giant"),
-            (_, LoopClass::Abnormal) => ("#cc79a7", "abnormal"),
-            (_, LoopClass::NotEvaluable) => ("#fff", "?"),
-        };
-        let [x, y] = one.apex;
-        svg.push_str(&format!(
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" opacity=\"0.7\"/>\n\
-             <circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"9\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{}\"/>\n",
-            points(&one.centreline),
-            if one.counted { 3 } else { 1 }
-        ));
-        if one.counted {
-            let width = one.apical_um.map(|um| format!("{um:.0}")).unwrap_or_default();
-            let place = format!("{ring} {width}");
-            svg.push_str(&format!(
-                "<text x=\"{:.0}\" y=\"{:.0}\" font-size=\"13\" fill=\"{colour}\">{}</text>\n",
-                x + one.toward[0] * 22.0 - 8.0,
-                y + one.toward[1] * 22.0 + 4.0,
-                place.trim()
-            ));
-        }
-    }
-    for bled in &measured.haemorrhages {
-        let [x, y] = bled.at;
-        svg.push_str(&format!(
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{:.1}\" fill=\"none\" stroke=\"#d55e00\" stroke-width=\"2\" stroke-dasharray=\"3 3\"/>\n",
-            bled.radius_px.max(6.0)
-        ));
-    }
-    svg
 }
 
 /// The picture with marks drawn over it and one line of words below.

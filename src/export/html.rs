@@ -204,10 +204,16 @@ fn shot(out: &mut String, shot: &Shot) {
             h = size.height,
         ),
     );
-    let Overlay { strokes, labels, .. } = &shot.overlay;
-    strokes.iter().for_each(|stroke| draw(out, stroke));
-    labels.iter().for_each(|label| write(out, label));
+    out.push_str(&overlay(&shot.overlay));
     put(out, format_args!("</svg><figcaption>{}</figcaption></figure>\n", escape(&shot.caption)));
+}
+
+/// As elements of SVG, in the picture's pixels.
+pub(super) fn overlay(Overlay { strokes, labels, .. }: &Overlay) -> String {
+    let mut svg = String::new();
+    strokes.iter().for_each(|stroke| draw(&mut svg, stroke));
+    labels.iter().for_each(|label| write(&mut svg, label));
+    svg
 }
 
 fn hex([r, g, b]: Colour) -> String {

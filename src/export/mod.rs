@@ -19,6 +19,7 @@ mod wording;
 pub mod words;
 
 pub use corrected::{Correctable, correctable};
+pub use overlay::marks;
 pub use page::Page;
 pub use words::Lang;
 

@@ -4,6 +4,7 @@
 
 use std::f32::consts::TAU;
 
+use super::html;
 use crate::frame::Size;
 use crate::measured::{Loop, LoopClass, Measured};
 
@@ -78,25 +79,38 @@ pub(super) fn outline(class: LoopClass, [x, y]: [f32; 2], radius: f32) -> Vec<[f
     corners.into_iter().map(|[dx, dy]| [x + dx * radius, y + dy * radius]).collect()
 }
 
+/// What was measured on a picture of this size, with the width of every counted loop, as SVG in the picture's pixels.
+pub fn marks(size: Size, measured: &Measured) -> String {
+    html::overlay(&drawn(size, measured, |_| true))
+}
+
 /// `bar` words the scale bar of half a millimetre; it is drawn only where the scale is known.
 pub(super) fn overlay(size: Size, measured: Option<&Measured>, bar: &str) -> Overlay {
+    let Some(measured) = measured else { return Overlay::default() };
+    // The width is written at loops that stand out: a figure at each would hide the row of a small picture.
+    let stands_out = |class| matches!(class, LoopClass::Ectatic | LoopClass::Giant | LoopClass::Abnormal);
+    let mut drawn = drawn(size, measured, stands_out);
+    if let Some(um_per_px) = measured.um_per_px {
+        drawn.bar(size, (500.0 / um_per_px) as f32, size.width as f32 / 1000.0, bar);
+    }
+    drawn
+}
+
+/// `tells`: which classes of loops have their width beside them.
+fn drawn(size: Size, measured: &Measured, tells: impl Fn(LoopClass) -> bool) -> Overlay {
     let unit = size.width as f32 / 1000.0;
     let mut drawn = Overlay::default();
-    let Some(measured) = measured else { return drawn };
     drawn.line(&measured.row, WHITE, unit * 1.6, true);
     for gap in &measured.gaps {
         drawn.line(&[gap.from, gap.to], GAP, unit * LINE * 2.5, false);
     }
     for one in &measured.loops {
-        drawn.one(one, unit);
+        drawn.one(one, unit, tells(one.class));
     }
     for bled in &measured.haemorrhages {
         let around = outline(LoopClass::Normal, bled.at, bled.radius_px.max(unit * MARK * 0.8));
         let colour = HAEMORRHAGE;
         drawn.strokes.push(Stroke { points: around, closed: true, colour, width: unit * LINE, dashed: true });
-    }
-    if let Some(um_per_px) = measured.um_per_px {
-        drawn.bar(size, (500.0 / um_per_px) as f32, unit, bar);
     }
     drawn.loops = measured.loops.len();
     drawn
@@ -113,7 +127,7 @@ impl Overlay {
         self.strokes.push(stroke(colour, width));
     }
 
-    fn one(&mut self, one: &Loop, unit: f32) {
+    fn one(&mut self, one: &Loop, unit: f32, tells: bool) {
         let (colour, width) =
             if one.counted { (colour(one.class), unit * LINE) } else { (UNCOUNTED, unit * LINE * 0.5) };
         self.line(&one.centreline, colour, width * 0.7, false);
@@ -121,9 +135,7 @@ impl Overlay {
         for (colour, width) in [(DARK, width * 1.9), (colour, width)] {
             self.strokes.push(Stroke { points: around.clone(), closed: true, colour, width, dashed: false });
         }
-        // The width is written at loops that stand out: a figure at each would hide the row.
-        let tells = one.counted && matches!(one.class, LoopClass::Ectatic | LoopClass::Giant | LoopClass::Abnormal);
-        if let Some(um) = one.apical_um.filter(|_| tells) {
+        if let Some(um) = one.apical_um.filter(|_| one.counted && tells) {
             let [x, y] = [one.apex[0] + one.toward[0] * unit * 36.0, one.apex[1] + one.toward[1] * unit * 36.0];
             let at = [x - unit * 12.0, y + unit * 9.0];
             self.labels.push(Label { at, ends_there: false, size: unit * 27.0, colour, text: format!("{um:.0}") });
