@@ -66,6 +66,7 @@ fn svg(raw: &RawFrame, seen: &Seen) -> String {
         Outcome::Undecodable { .. } | Outcome::Failed { .. } => ("#d55e00", String::new()),
     };
     let name = seen.file.file_name().unwrap_or_default().to_string_lossy();
+    let headline = format!("{name}: {}", words(&seen.outcome));
     let scale = match seen.um_per_px.filter(|_| size.pixels() > 0) {
         Some(um_per_px) => scale_bar(um_per_px, width, height),
         None => text(16, height + 112, 20, "no scale: nothing in micrometres"),
@@ -83,7 +84,7 @@ fn svg(raw: &RawFrame, seen: &Seen) -> String {
         w = width - 4,
         h = height - 4,
         loops = loops(seen, size),
-        headline = text(16, height + 36, 26, &format!("{name}: {}", words(&seen.outcome))),
+        headline = text(16, height + 36, fitting(26, width, &headline), &headline),
         figures = text(16, height + 72, 20, &figures),
         notice = text(16, height + 140, 18, &format!("score of one picture, no verdict; {NOTICE}")),
     )
@@ -154,6 +155,13 @@ fn quality_words(q: &Quality) -> String {
         q.bright * 100.0,
         q.nailfold
     )
+}
+
+/// Size of type, at most `most`, with which a line stays within the picture: letters are about 0.55 as wide as high.
+fn fitting(most: u32, width: u32, words: &str) -> u32 {
+    let room = f64::from(width - 32);
+    let letters = words.chars().count().max(1) as f64;
+    ((room / (0.55 * letters)) as u32).min(most)
 }
 
 fn text(x: u32, y: u32, px: u32, words: &str) -> String {
