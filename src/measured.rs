@@ -73,7 +73,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether `edge` lies within it, so that a loop more or less could change which side the figure is on.
+    /// Whether `edge` lies within it, so that loops in doubt could change which side the figure is on.
     pub fn crosses(&self, edge: f32) -> bool {
         self.low <= edge && edge <= self.high
     }
@@ -117,7 +117,8 @@ pub struct Measured {
     /// Loops of the distal row; absent where no row was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<u32>,
-    /// Loops a millimetre of the row, a loop more or less at its ends.
+    /// Loops a millimetre of the row: from without those that may be none to with those too faint to be counted, and a
+    /// loop either way at the least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub density_per_mm: Option<Interval>,
     /// Of the counted ones. Absent where a width or a shape that decides it is not known.
@@ -137,7 +138,7 @@ pub struct Measured {
     /// Stretches of more than half a millimetre without a loop.
     pub gaps: Vec<Gap>,
     pub fast_track: Verdict,
-    /// One loop more or less, or a width a little other, would change the category.
+    /// Loops in doubt, or a width a little other, would change the density's side of 3 or 7 a mm, or the category.
     pub borderline: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_measured: Option<NotMeasured>,

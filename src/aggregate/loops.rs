@@ -76,11 +76,13 @@ fn nothing(frames: u32, why: NotMeasured) -> FieldMeasured {
 }
 
 fn of(agreeing: &[&Measured], frames: u32, middle: f32) -> FieldMeasured {
-    let ends = || agreeing.iter().filter_map(|m| m.density_per_mm);
+    // What the frames doubt in the middle, and what they differ by.
+    let all = || agreeing.iter().filter_map(|m| m.density_per_mm);
+    let doubt = |end: fn(Interval) -> f32| middle_of(all().map(end)).unwrap_or(middle);
     let density = Interval {
         value: middle,
-        low: ends().map(|d| d.low).fold(middle, f32::min),
-        high: ends().map(|d| d.high).fold(middle, f32::max),
+        low: all().map(|d| d.value).fold(doubt(|d| d.low), f32::min),
+        high: all().map(|d| d.value).fold(doubt(|d| d.high), f32::max),
     };
     let giants = lower_middle(agreeing.iter().map(|m| m.giants));
     let abnormal = lower_middle(agreeing.iter().map(|m| m.abnormal));
@@ -194,9 +196,16 @@ mod tests {
         let field = pooled(&frames).unwrap();
         assert_eq!((field.frames, field.agreeing, field.giants), (3, 2, Some(0)));
         let density = field.density_per_mm.unwrap();
-        assert_eq!((density.value, density.low, density.high), (8.6, 8.1, 9.5));
+        assert_eq!((density.value, density.low, density.high), (8.6, 8.5, 9.5), "the middle of what each doubts");
         assert_eq!(field.fast_track, Verdict::Decided { category: Category::One, rule: Rule::Normal });
         assert!(!field.borderline);
+    }
+
+    #[test]
+    fn what_agreeing_frames_differ_by_lies_within_the_interval() {
+        let field = pooled(&[frame(Some(8.0), Some(0)), frame(Some(9.4), Some(0)), frame(Some(9.5), Some(0))]).unwrap();
+        let density = field.density_per_mm.unwrap();
+        assert_eq!((field.agreeing, density.value, density.low), (3, 9.4, 8.0));
     }
 
     #[test]

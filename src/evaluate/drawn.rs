@@ -84,6 +84,7 @@ pub fn frame(entry: &Entry, seen: Result<&Measured, Outcome>) -> Frame {
         .density(truth)
         .zip(density)
         .map(|(label, density)| Pair { label: f64::from(label), found: f64::from(density.value) });
+    frame.row_held = sought.density(truth).zip(density).map(|(label, density)| density.crosses(label));
     frame
 }
 

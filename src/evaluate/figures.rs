@@ -50,7 +50,7 @@ const fn quantity(
     Quantity { key, words, unit, of }
 }
 
-const QUANTITIES: [Quantity; 32] = [
+const QUANTITIES: [Quantity; 35] = [
     quantity("apex_precision", "tips: precision", "", |f| share_of(f, |t| (t.matched, t.matched + t.extra))),
     quantity("apex_recall", "tips: recall", "", |f| share_of(f, |t| (t.matched, t.matched + t.missed))),
     quantity("apex_f1", "tips: F1", "", |f| share_of(f, |t| (2 * t.matched, 2 * t.matched + t.extra + t.missed))),
@@ -61,6 +61,7 @@ const QUANTITIES: [Quantity; 32] = [
     quantity("span_constant", "the same, always the mean", "/mm", |f| on(f, |f| f.span, agreement::constant_error)),
     quantity("span_bias", "density of the traced row: bias", "/mm", |f| on(f, |f| f.span, agreement::bias)),
     quantity("span_r", "density of the traced row: r", "", |f| on(f, |f| f.span, agreement::correlation)),
+    quantity("span_held", "share of frames whose interval holds the traced loops", "", |f| held(f, |f| f.span_held)),
     quantity("line_mae", "density along the marked line: mean absolute error", "/mm", |f| {
         on(f, |f| f.line, agreement::mean_absolute_error)
     }),
@@ -73,12 +74,14 @@ const QUANTITIES: [Quantity; 32] = [
     quantity("line_within_one", "density along the marked line: share within a loop", "", |f| {
         on(f, |f| f.line, within_one)
     }),
+    quantity("line_held", "share of frames whose interval holds the reader's count", "", |f| held(f, |f| f.line_held)),
     quantity("row_mae", "density of the drawn row: mean absolute error", "/mm", |f| {
         on(f, |f| f.row, agreement::mean_absolute_error)
     }),
     quantity("row_constant", "the same, always the mean", "/mm", |f| on(f, |f| f.row, agreement::constant_error)),
     quantity("row_bias", "density of the drawn row: bias", "/mm", |f| on(f, |f| f.row, agreement::bias)),
     quantity("row_r", "density of the drawn row: r", "", |f| on(f, |f| f.row, agreement::correlation)),
+    quantity("row_held", "share of frames whose interval holds the drawn density", "", |f| held(f, |f| f.row_held)),
     quantity("width_mae_below_20", "apical width below 20 um: mean absolute error", "um", |f| {
         width(f, slender, error_um)
     }),
@@ -214,10 +217,14 @@ fn middle(frames: &[&Frame], of: fn(&Frame) -> Option<f64>) -> Option<(f64, usiz
     Some((median(&widths)?, widths.len()))
 }
 
-fn share(frames: &[&Frame], whole: fn(&Frame) -> bool, part: impl Fn(&Frame) -> bool) -> Option<(f64, usize)> {
+fn share(frames: &[&Frame], whole: impl Fn(&Frame) -> bool, part: impl Fn(&Frame) -> bool) -> Option<(f64, usize)> {
     let whole: Vec<&&Frame> = frames.iter().filter(|f| whole(f)).collect();
     let part = whole.iter().filter(|f| part(f)).count();
     (!whole.is_empty()).then(|| (part as f64 / whole.len() as f64, whole.len()))
+}
+
+fn held(frames: &[&Frame], of: fn(&Frame) -> Option<bool>) -> Option<(f64, usize)> {
+    share(frames, |f| of(f).is_some(), |f| of(f) == Some(true))
 }
 
 fn not_measured(frames: &[&Frame]) -> Option<(f64, usize)> {

@@ -7,6 +7,7 @@ use super::labels::Counted;
 use super::masks::Traced;
 use super::{LINE_BAND_UM, MATCH_UM, Point, matching};
 use crate::fast_track::{Category, Verdict};
+use crate::measure::Settings;
 use crate::measured::{Loop, Measured, NotMeasured};
 use crate::outcome::{Damage, RejectReason};
 
@@ -57,12 +58,19 @@ pub struct Frame {
     /// Loops a mm over the stretch of row that was traced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span: Option<Pair>,
+    /// Whether the label lies between the fewest and the most loops that there may be on that stretch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_held: Option<bool>,
     /// Loops a mm along the marked line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<Pair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line_held: Option<bool>,
     /// Loops a mm of the whole row in view, of a drawn frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<Pair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_held: Option<bool>,
     /// Middle of the apical widths of the loops on the marked line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line_width_um: Option<f64>,
@@ -95,8 +103,11 @@ impl Frame {
             in_focus: None,
             tips: None,
             span: None,
+            span_held: None,
             line: None,
+            line_held: None,
             row: None,
+            row_held: None,
             line_width_um: None,
             median_width_um: measured.and_then(|m| m.median_apical_um).map(f64::from),
             widths: Vec::new(),
@@ -113,34 +124,40 @@ impl Frame {
 
     /// Holds the counted loops against the traced ones. On a frame that was not measured every traced loop is missed,
     /// and its density stays unknown.
-    pub fn against_traces(&mut self, traced: &Traced, counted: &[&Loop], um_per_px: f64) {
-        let found = traced.within(&counted.iter().map(|l| place(l)).collect::<Vec<_>>());
+    pub fn against_traces(&mut self, traced: &Traced, loops: &[Loop], um_per_px: f64, settings: &Settings) {
+        let on_span: Vec<&Loop> = loops.iter().filter(|one| traced.holds(place(one))).collect();
+        let found: Vec<Point> = on_span.iter().filter(|l| l.counted).map(|l| place(l)).collect();
         let pairs = matching::pairs(&traced.tips, &found, MATCH_UM / um_per_px);
         self.tips = Some(Tips::of(&pairs, traced.tips.len(), found.len(), um_per_px));
         if let (Some(span), true) = (traced.span_mm(), self.is_measured()) {
             let per_mm = |loops: usize| loops.saturating_sub(1) as f64 / span;
             self.span = Some(Pair { label: per_mm(traced.tips.len()), found: per_mm(found.len()) });
+            let [fewest, most] = settings.range(on_span.into_iter());
+            self.span_held = Some((fewest..=most).contains(&(traced.tips.len() as u32)));
         }
     }
 
     /// Counts the loops along the line that a reader counted along.
-    pub fn against_count(&mut self, label: &Counted, counted: &[&Loop], um_per_px: f64) {
+    pub fn against_count(&mut self, label: &Counted, loops: &[Loop], um_per_px: f64, settings: &Settings) {
         if !self.is_measured() {
             return;
         }
         let [from, to] = label.line;
         let length = (to[0] - from[0]).hypot(to[1] - from[1]);
         let along = [(to[0] - from[0]) / length, (to[1] - from[1]) / length];
-        let on_line = |one: &&&Loop| {
+        let on_line = |one: &&Loop| {
             let p = place(one);
             let (dx, dy) = (p[0] - from[0], p[1] - from[1]);
             let (far, off) = (dx * along[0] + dy * along[1], dy * along[0] - dx * along[1]);
             (0.0..=length).contains(&far) && off.abs() <= LINE_BAND_UM / um_per_px
         };
-        let on_line: Vec<&Loop> = counted.iter().filter(on_line).copied().collect();
-        let found = on_line.len() as f64 / (length * um_per_px / 1000.0);
-        self.line = Some(Pair { label: label.per_mm, found });
-        self.line_width_um = median(&on_line.iter().filter_map(|l| l.apical_um).map(f64::from).collect::<Vec<_>>());
+        let on_line: Vec<&Loop> = loops.iter().filter(on_line).collect();
+        let counted = || on_line.iter().filter(|l| l.counted);
+        let per_mm = |loops: f64| loops / (length * um_per_px / 1000.0);
+        self.line = Some(Pair { label: label.per_mm, found: per_mm(counted().count() as f64) });
+        self.line_width_um = median(&counted().filter_map(|l| l.apical_um).map(f64::from).collect::<Vec<_>>());
+        let [fewest, most] = settings.range(on_line.iter().copied()).map(|loops| per_mm(f64::from(loops)));
+        self.line_held = Some(fewest <= label.per_mm && label.per_mm <= most);
     }
 }
 
@@ -187,7 +204,7 @@ mod tests {
             counted(&[[10.0, 100.0], [200.0, 100.0], [200.0, 290.0], [200.0, 301.0], [411.0, 100.0], [9.0, 100.0]]);
         let mut frame = Frame::new("a", "", Ok(&measured()));
         let label = Counted { per_mm: 4.0, line: [[10.0, 100.0], [410.0, 100.0]] };
-        frame.against_count(&label, &loops.iter().collect::<Vec<_>>(), 2.5);
+        frame.against_count(&label, &loops, 2.5, &Settings::default());
         assert_eq!(frame.line, Some(Pair { label: 4.0, found: 3.0 }), "1 mm long, and 200 px to either side");
         assert_eq!(frame.line_width_um, Some(11.0));
     }
@@ -198,7 +215,7 @@ mod tests {
         let label = Counted { per_mm: 4.0, line: [[10.0, 100.0], [410.0, 100.0]] };
         for seen in [Ok(&unmeasured), Err(Outcome::Refused(RejectReason::Defocus))] {
             let mut frame = Frame::new("a", "", seen);
-            frame.against_count(&label, &[], 2.5);
+            frame.against_count(&label, &[], 2.5, &Settings::default());
             assert_eq!(frame.line, None);
             assert!(!frame.is_measured());
         }

@@ -265,11 +265,10 @@ impl Traced {
         [along().fold(f64::INFINITY, f64::min), along().fold(f64::NEG_INFINITY, f64::max)]
     }
 
-    /// Of places, those that lie within the stretch of row that was traced.
-    pub fn within(&self, places: &[Point]) -> Vec<Point> {
+    /// Whether a place lies within the stretch of row that was traced.
+    pub fn holds(&self, place: Point) -> bool {
         let ([from, to], margin) = (self.reach(), MARGIN_PX * SET_AT_UM / self.um_per_px);
-        let inside = |place: &&Point| (from - margin..=to + margin).contains(&self.along(**place));
-        places.iter().filter(inside).copied().collect()
+        (from - margin..=to + margin).contains(&self.along(place))
     }
 
     /// From the first to the last traced tip along the row; `None` where there are not two.
@@ -349,7 +348,7 @@ mod tests {
         let traced = tips(&drawn(&[[60.0, 150.0], [260.0, 150.0]], 0.0), 2.5).unwrap();
         assert!((traced.span_mm().unwrap() - 0.5).abs() < 0.005, "{:?}", traced.span_mm());
         let places = [[40.0, 10.0], [50.0, 10.0], [200.0, 390.0], [290.0, 150.0]];
-        assert_eq!(traced.within(&places), [[50.0, 10.0], [200.0, 390.0]]);
+        assert_eq!(places.map(|place| traced.holds(place)), [false, true, true, false]);
         let one = tips(&drawn(&[[60.0, 150.0]], 0.0), 2.5).unwrap();
         assert_eq!(one.span_mm(), None);
     }

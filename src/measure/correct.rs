@@ -182,6 +182,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_reader_added_is_in_no_doubt() {
+        let mut measured = row_of(&[12.0; 10]);
+        (measured.loops[4].counted, measured.loops[4].score) = (false, 0.22);
+        measured.loops[7].score = 0.35;
+        tally::follow(&mut measured, 2.0, &Settings::default());
+        let range = |m: &Measured| m.density_per_mm.map(|d| [d.low, d.high].map(|v| (v * 1.5).round()));
+        assert_eq!(range(&measured), Some([8.0, 10.0]));
+        let add = |apex| Correction::Added { apex, class: LoopClass::Normal, apical_um: None };
+        let after = correct(&measured, &[add([251.0, 200.0]), add([740.0, 200.0])]).unwrap();
+        assert_eq!((after.counted, range(&after)), (Some(11), Some([10.0, 12.0])));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused() {
         let measured = row_of(&[12.0; 10]);
         let at = |apex| Correction::Removed { apex };

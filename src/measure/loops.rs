@@ -10,10 +10,10 @@ use crate::measured::{ECTATIC_UM, GIANT_UM, Loop, LoopClass};
 /// The head of a slender hairpin, both limbs and what is between them, in um.
 const LEAST_HEAD_UM: f32 = 32.0;
 
-/// Every tip that is one, as a loop.
+/// Every tip that is one, as a loop; of those too faint to be counted the ones that stand in the row.
 pub fn of(maps: &Maps, tips: &[Tip], row: Option<&Row>, settings: &Settings) -> Vec<Loop> {
-    let sure = tips.iter().filter(|tip| tip.score >= settings.least_score);
-    apart(maps, sure, settings).into_iter().map(|tip| one(maps, tip, row, settings)).collect()
+    let seen = tips.iter().filter(|tip| tip.score >= settings.faint_score);
+    apart(maps, seen, settings).into_iter().filter_map(|tip| one(maps, tip, row, settings)).collect()
 }
 
 /// Of tips, from the highest down, those that are no second sight of a higher one.
@@ -37,21 +37,21 @@ fn shown(maps: &Maps, tip: &Tip) -> bool {
     border * maps.um_per_cell as f32 >= (tip.width_um / 2.0).max(LEAST_HEAD_UM / 2.0)
 }
 
-fn one(maps: &Maps, tip: &Tip, row: Option<&Row>, settings: &Settings) -> Loop {
-    let place = row.map(|row| row.axes.to_fold(tip.x, tip.y));
-    let counted = match (row, place) {
-        (Some(row), Some([u, w])) => shown(maps, tip) && (w - row.height(u)).abs() <= settings.band_um,
-        _ => false,
-    };
-    Loop {
+fn one(maps: &Maps, tip: &Tip, row: Option<&Row>, settings: &Settings) -> Option<Loop> {
+    let in_row = row.is_some_and(|row| {
+        let [u, w] = row.axes.to_fold(tip.x, tip.y);
+        shown(maps, tip) && (w - row.height(u)).abs() <= settings.band_um
+    });
+    let clear = tip.score >= settings.least_score;
+    (clear || in_row).then(|| Loop {
         apex: maps.to_picture(tip.x, tip.y),
         toward: tip.toward,
         apical_um: Some(tip.width_um),
         class: class(tip, settings),
-        counted,
+        counted: in_row && clear,
         score: tip.score,
         centreline: limbs::centreline(maps, tip),
-    }
+    })
 }
 
 /// A wide loop is a giant only when its shape is normal; a branched one is abnormal however wide.

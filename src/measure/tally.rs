@@ -45,9 +45,9 @@ pub(super) fn follow(measured: &mut Measured, um_per_px: f32, settings: &Setting
         return;
     }
     measured.not_measured = None;
-    let counted = measured.counted.unwrap_or(0) as f32;
-    let density =
-        Interval { value: counted / row_mm, low: (counted - 1.0).max(0.0) / row_mm, high: (counted + 1.0) / row_mm };
+    let per_mm = |loops: u32| loops as f32 / row_mm;
+    let [low, high] = settings.range(measured.loops.iter()).map(per_mm);
+    let density = Interval { value: per_mm(measured.counted.unwrap_or(0)), low, high };
     measured.density_per_mm = Some(density);
     judge(measured, density, settings);
 }
@@ -86,7 +86,7 @@ fn count(measured: &mut Measured, settings: &Settings) {
     measured.widest_apical_um = widths.last().copied();
 }
 
-/// Applies the rules, and says whether a loop more or less, or a width a little other, could change the category.
+/// Applies the rules, and says whether loops in doubt, or a width a little other, could change what they rest on.
 fn judge(measured: &mut Measured, density: Interval, settings: &Settings) {
     measured.fast_track = fast_track::judge(Measures {
         density_per_mm: Some(f64::from(density.value)),

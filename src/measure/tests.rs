@@ -17,6 +17,8 @@ struct Drawn {
     bend: f32,
     /// Along the row from its middle and ahead of it in cells, width in um, logit of an abnormal shape.
     tips: Vec<(f32, f32, f32, f32)>,
+    /// Scores of all the tips, where they are not 0.88.
+    scores: Vec<f32>,
     nail: bool,
 }
 
@@ -26,7 +28,7 @@ fn row_of(count: i32, width: f32) -> Vec<(f32, f32, f32, f32)> {
 
 impl Drawn {
     fn new(tips: Vec<(f32, f32, f32, f32)>) -> Self {
-        Self { turned: 0.0, bend: 0.0, tips, nail: true }
+        Self { turned: 0.0, bend: 0.0, tips, scores: vec![], nail: true }
     }
 
     fn height(&self, u: f32) -> f32 {
@@ -48,11 +50,12 @@ impl Drawn {
                 data[Plane::LogWidth as usize * cells + at] = 2.5;
                 data[Plane::TowardX as usize * cells + at] = sin;
                 data[Plane::TowardY as usize * cells + at] = -cos;
-                for (along, ahead, width, abnormal) in &self.tips {
+                for (i, (along, ahead, width, abnormal)) in self.tips.iter().enumerate() {
+                    let peak = self.scores.get(i).map_or(2.0, |score| (score / (1.0 - score)).ln());
                     let far = (u - along).hypot(w - self.height(*along) - ahead);
                     if far < 4.0 {
                         let apex = &mut data[Plane::Apex as usize * cells + at];
-                        *apex = apex.max(2.0 - far * far * 0.6);
+                        *apex = apex.max(peak - far * far * 0.6);
                         data[Plane::LogWidth as usize * cells + at] = width.ln();
                         data[Plane::Abnormal as usize * cells + at] = *abnormal;
                     }
@@ -100,6 +103,24 @@ fn proximal_tips_and_those_on_the_nail_are_not_counted() {
     let measured = Drawn::new(tips).measured();
     assert_eq!(measured.counted, Some(9));
     assert_eq!(measured.loops.len(), 12, "they are shown all the same");
+}
+
+#[test]
+fn tips_of_which_the_network_is_unsure_widen_the_interval_and_no_other_figure() {
+    // In the middle of a cell, so that a peak has the very score.
+    let tips: Vec<_> = row_of(10, 12.0).into_iter().map(|(u, _, width, shape)| (u + 0.5, 0.5, width, shape)).collect();
+    let sure = Drawn::new(tips.clone()).measured();
+    let row_mm = sure.row_mm.unwrap();
+    let loops = |m: &Measured| m.density_per_mm.map(|d| [d.low, d.value, d.high].map(|v| (v * row_mm).round()));
+    assert_eq!(loops(&sure), Some([9.0, 10.0, 11.0]), "a loop either way");
+    let scores = vec![0.8, 0.25, 0.8, 0.35, 0.22, 0.8, 0.35, 0.26, 0.8, 0.15];
+    let unsure = Drawn { scores: scores.clone(), ..Drawn::new(tips.clone()) }.measured();
+    assert_eq!((unsure.counted, loops(&unsure)), (Some(6), Some([4.0, 6.0, 9.0])), "two may be none, three may be");
+    assert_eq!(unsure.loops.len(), 9, "what may be a loop is shown, what is fainter is not");
+    let behind = tips.iter().map(|(u, _, width, shape)| (*u, -39.5, *width, *shape));
+    let two_rows = tips.iter().copied().chain(behind).collect();
+    let both = Drawn { scores: [vec![0.8; 10], scores].concat(), ..Drawn::new(two_rows) };
+    assert_eq!(loops(&both.measured()), loops(&sure), "a row behind puts the first one in no doubt");
 }
 
 #[test]

@@ -13,7 +13,8 @@ use crate::evaluate::masks::{self, Ink, Traced};
 use crate::evaluate::report::Labels;
 use crate::failure::{Failure, Status};
 use crate::frame::RawFrame;
-use crate::measured::{Loop, Measured};
+use crate::measure::Settings;
+use crate::measured::Measured;
 use crate::scale::{Scale, ScaleMethod};
 use crate::synth::set::Entry;
 
@@ -156,7 +157,7 @@ fn drawn_set(folder: &Path, list: &Path) -> Result<Vec<Case>, Failure> {
 
 impl Case {
     /// Holds what was seen against what is said.
-    pub fn judge(&self, outcome: &Outcome) -> Result<Frame, Failure> {
+    pub fn judge(&self, outcome: &Outcome, settings: &Settings) -> Result<Frame, Failure> {
         let seen: Result<&Measured, frame::Outcome> = match outcome {
             Outcome::Scored { measured: Some(measured), .. } => Ok(measured),
             Outcome::Rejected { reason, .. } => Err(frame::Outcome::Refused(*reason)),
@@ -174,12 +175,12 @@ impl Case {
         };
         let mut frame = Frame::new(&label.frame, &label.subject, seen);
         frame.disease = label.disease;
-        let counted: Vec<&Loop> = seen.map_or(&[][..], |m| &m.loops).iter().filter(|l| l.counted).collect();
+        let loops = seen.map_or(&[][..], |m| &m.loops);
         if let Some(traced) = traced {
-            frame.against_traces(traced, &counted, self.scale.um_per_px);
+            frame.against_traces(traced, loops, self.scale.um_per_px, settings);
         }
         if let Some(count) = &label.counted {
-            frame.against_count(count, &counted, self.scale.um_per_px);
+            frame.against_count(count, loops, self.scale.um_per_px, settings);
         }
         Ok(frame)
     }

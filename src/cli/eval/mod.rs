@@ -11,9 +11,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use self::cases::{Case, Cases};
 use super::picture::{Eye, Seen, load};
 use super::{find_config, out, overlay};
+use crate::evaluate::frame::Frame;
 use crate::evaluate::page;
 use crate::evaluate::report::Report;
 use crate::failure::{Failure, OrFail, Status};
+use crate::measure::Settings;
 use crate::report::NOTICE;
 
 #[derive(clap::Args)]
@@ -53,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         overlay::begin(folder, &pictures)?;
     }
     let mut eye = Eye::open(&config)?;
-    let frames = look_at_all(&cases, &mut eye, args.overlay.as_deref())?;
+    let frames = look_at_all(&cases, &mut eye, &choice.limits, args.overlay.as_deref())?;
     let locator = eye.locator().cloned().ok_or_else(|| Failure::new(Status::Internal, "no locator is loaded"))?;
     let report = Report::of(frames, cases.labels, locator, choice.limits.clone());
     write_page(args, &cases, &report)?;
@@ -63,8 +65,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn look_at_all(
     cases: &Cases,
     eye: &mut Eye<'_>,
+    settings: &Settings,
     overlays: Option<&Path>,
-) -> Result<Vec<crate::evaluate::frame::Frame>, Failure> {
+) -> Result<Vec<Frame>, Failure> {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} frames, {eta} left");
     let bar =
         ProgressBar::new(cases.all.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -72,7 +75,7 @@ fn look_at_all(
     for case in &cases.all {
         let (raw, _) = load(&case.path, None, false)?;
         let outcome = eye.look(&raw, Some(case.scale.clone()))?;
-        frames.push(case.judge(&outcome)?);
+        frames.push(case.judge(&outcome, settings)?);
         if let Some(folder) = overlays {
             let um_per_px = Some(case.scale.um_per_px);
             overlay::write(folder, &raw, &Seen { file: case.path.clone(), um_per_px, outcome })?;
