@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 HAIRPIN := target/release/hairpin
 
-.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device test-openvino test-gpu browser screenshots bench bench-device soak soak-device model models locator fmt features
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device test-openvino test-gpu browser screenshots bench bench-device soak soak-device model models locator locator-int8 fmt features
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -92,6 +92,9 @@ models: build ## draw the cohort, compare the classical models on it and make th
 
 locator: build ## draw the pictures and train the network that finds loops again
 	models/training/make-locator
+
+locator-int8: build ## the same network in 8 bits, from its finished bundle
+	models/training/make-locator-int8
 
 fmt: ## rewrite the sources in the project's form
 	cargo fmt

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 from tqdm import tqdm
 
@@ -21,6 +19,7 @@ from .card import card
 from .convert import PARITY
 from .figures import margin_of
 from .fit import coarsest, description, identity_of, parts_of, plan_of, source_digest
+from .int8 import quantise
 from .networks import NETWORKS, course_of, device, input_of, said, trained
 from .pictures import Input, opened
 from .problem import Problem
@@ -56,7 +55,8 @@ def fit_network(cohort: Cohort, asked) -> None:
     full = _written(cohort, asked, plan, parts, input_, exported, repeated, envelope, "fp32", f"Probabilities in ONNX Runtime differ from PyTorch's by at most {worst:.1e}.", asked.out)
     if asked.int8:
         small = asked.work / f"{asked.model}-int8.onnx"
-        quantise(exported, small, [input_.served(opened(row), row.um_per_px) for row in rows_at(cohort, parts["calibration"][:CALIBRATING])])
+        calibrating = [input_.served(opened(row), row.um_per_px) for row in rows_at(cohort, parts["calibration"][:CALIBRATING])]
+        quantise(exported, small, [tile[None] for tiles in calibrating for tile in tiles])
         _written(cohort, asked, plan, parts, input_, small, repeated, envelope, "int8", "", asked.out.with_name(asked.out.name + "-int8"), full)
 
 
@@ -95,26 +95,6 @@ def answers(path: Path, cohort: Cohort, places: np.ndarray, input_: Input) -> np
         out.append(logits(runtime, input_.served(opened(row), row.um_per_px)).astype(np.float64))
     raised = np.exp(np.array(out) - np.max(out, axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
-
-
-class _Reader(CalibrationDataReader):
-    def __init__(self, tensors: list[np.ndarray]) -> None:
-        self.rest = iter([tile[None] for tensor in tensors for tile in tensor])
-
-    def get_next(self) -> dict | None:
-        tile = next(self.rest, None)
-        return None if tile is None else {"input": tile}
-
-
-def quantise(path: Path, out: Path, tensors: list[np.ndarray]) -> None:
-    """Static, per channel, 8-bit activations without and weights with sign, as pairs of quantise and dequantise."""
-    prepared = out.with_suffix(".prepared.onnx")
-    quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
-    quantize_static(
-        str(prepared), str(out), _Reader(tensors), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
-    prepared.unlink()
 
 
 def _envelope(cohort: Cohort, places: np.ndarray, input_: Input):

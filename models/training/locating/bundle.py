@@ -39,7 +39,7 @@ def export(net: Locator, path: Path) -> None:
 
 def parity(net: Locator, path: Path) -> float:
     """Largest difference between PyTorch and the exported model on pictures of several sizes; refuses more than `PARITY`."""
-    session = _session(path)
+    session = runtime(path)
     worst, chance = 0.0, np.random.default_rng(0)
     for height, width in ((128, 144), (416, 336), (656, 832)):
         coarse = torch.from_numpy(chance.random((1, 3, height // 16, width // 16), np.float32))
@@ -75,7 +75,7 @@ def _write_golden(folder: Path, source: Path, wanted: float) -> None:
         picture = picture.convert("RGB")
     (folder / "golden").mkdir()
     picture.save(folder / "golden/input.png", optimize=True)
-    maps = _session(folder / "model.onnx").run(["maps"], {"input": tensor(picture, um_per_px, wanted)})[0][0]
+    maps = runtime(folder / "model.onnx").run(["maps"], {"input": tensor(picture, um_per_px, wanted)})[0][0]
     expected = {"um_per_px": um_per_px, "cells": cells(maps), "tolerance": TOLERANCE}
     (folder / "golden/expected.json").write_text(json.dumps(expected) + "\n")
 
@@ -88,7 +88,7 @@ def cells(maps: np.ndarray) -> list[list[float]]:
     ]
 
 
-def _session(path: Path) -> onnxruntime.InferenceSession:
+def runtime(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
@@ -96,11 +96,11 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_manifest(folder: Path, um_per_px: float, version: str) -> None:
+def write_manifest(folder: Path, um_per_px: float, version: str, name: str = NAME) -> None:
     files = ["CARD.md", "golden/expected.json", "golden/input.png", "model.onnx"]
-    digests = "\n".join(f'"{name}" = "{sha256(folder / name)}"' for name in files)
+    digests = "\n".join(f'"{file}" = "{sha256(folder / file)}"' for file in files)
     (folder / "manifest.toml").write_text(f'''schema = 1
-name = "{NAME}"
+name = "{name}"
 version = "{version}"
 task = "locate"
 licence = "Apache-2.0"

@@ -1,9 +1,14 @@
 """The locating network's fixed layer and its lessons: light is taken off, tips lie where the picture's do after every turn."""
 
-import numpy as np
-import torch
+import json
+from pathlib import Path
 
-from locating import frames
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from locating import frames, quantised
 from locating.distal import DISTAL, NONE
 from locating.lesson import Lessons, bell, spread
 from locating.network import MAPS, Light, Locator
@@ -51,3 +56,25 @@ def test_tips_move_with_the_crop():
         found += 1
     assert found > 20
     assert (one.loops[0, :, frames.KIND] != NONE).all()
+
+
+def test_in_8_bits_the_shipped_network_answers_nearly_the_same(tmp_path):
+    shipped = Path(__file__).parents[2] / "locator-synth-0.1.0"
+    pictures = tmp_path / "pictures"
+    (pictures / "frames").mkdir(parents=True)
+    with Image.open(shipped / "golden/input.png") as picture:
+        turned = [picture.rotate(90 * turn, expand=True) for turn in range(4)]
+    lines = []
+    for place, picture in enumerate(turned):
+        picture.save(pictures / f"frames/{place}.png")
+        lines.append(json.dumps({"file": f"frames/{place}.png", "truth": {"um_per_px": 4.0}}))
+    (pictures / "truth.jsonl").write_text("\n".join(lines))
+    quantised.write(tmp_path / "small", shipped, pictures, "0.1.0", ["none"])
+    assert 'name = "locator-synth-int8"' in (tmp_path / "small/manifest.toml").read_text()
+    assert (tmp_path / "small/model.onnx").stat().st_size < 0.5 * (shipped / "model.onnx").stat().st_size
+
+
+def test_8_bits_that_move_the_tips_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(quantised, "MOST_MOVED", 0.0)
+    with pytest.raises(RuntimeError, match="refused"):
+        test_in_8_bits_the_shipped_network_answers_nearly_the_same(tmp_path)
