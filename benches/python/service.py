@@ -34,6 +34,7 @@ folder = "exams"
 stream = {{ path = "stream.sock" }}
 control = {{ path = "control.sock" }}
 http = "127.0.0.1:{port}"
+{page}
 [log]
 level = "warn"
 """
@@ -44,13 +45,16 @@ SIMULATED = '[source]\nkind = "simulated"'
 class Service:
     """Started and ready; ended when the `with` block is left."""
 
-    def __init__(self, source=SIMULATED, threads=1):
+    def __init__(self, source=SIMULATED, threads=1, page=False):
         self.folder = tempfile.TemporaryDirectory(prefix="hairpin-bench-")
         self.path = Path(self.folder.name)
         self.port = free_port()
         config = self.path / "hairpin.toml"
         config.write_text(
-            CONFIG.format(source=source, bundle=BUNDLE, library=LIBRARY, threads=threads, port=self.port)
+            CONFIG.format(
+                source=source, bundle=BUNDLE, library=LIBRARY, threads=threads, port=self.port,
+                page="[emit.page]" if page else "",
+            )
         )
         self.told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.told.bind(str(self.path / "notify.sock"))
