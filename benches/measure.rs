@@ -20,14 +20,18 @@ const WARM: usize = 5;
 fn main() -> Outcome<()> {
     let rounds = common::option("--rounds", 60)?;
     let film = Film::draw(common::USUAL, 20)?;
-    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/locator-synth-0.1.0");
+    let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let dir = models.join("locator-synth-0.1.0");
     let bundle = LocateBundle::load(&dir)?;
     let runtime = common::runtime(1, common::Spread::FrameEach);
-    let mut locator = Locator::open(&Runtime::load(&runtime.library)?, &bundle, &runtime)?;
+    let library = Runtime::load(&runtime.library)?;
+    let mut locator = Locator::open(&library, &bundle, &runtime)?;
+    let small = LocateBundle::load(&models.join("locator-synth-int8-0.1.0"))?;
+    let mut in_8_bits = Locator::open(&library, &small, &runtime)?;
     let scale = Scale::new(UM_PER_PX, ScaleMethod::Entered).ok_or("the scale is out of range")?;
     let mut preparer = FieldPreparer::new(&bundle.input);
     let (mut field, mut maps, mut decoder) = (Field::default(), Maps::default(), Decoder::new()?);
-    let mut times: [Vec<f64>; 4] = Default::default();
+    let mut times: [Vec<f64>; 5] = Default::default();
     for n in 0..WARM + rounds {
         let raw = &film.frames[n % film.frames.len()];
         let (Decoded::Clean(image) | Decoded::Tolerated(image)) = decoder.decode(raw, Vec::new()) else {
@@ -37,20 +41,25 @@ fn main() -> Outcome<()> {
         prepared?;
         let (located, network) = timed(|| locator.locate(&field, &mut maps));
         located?;
+        let (located, eight) = timed(|| in_8_bits.locate(&field, &mut maps));
+        located?;
         let (found, figures) = timed(|| measure(&maps, Some(UM_PER_PX), &Settings::default()));
         assert!(found.um_per_px.is_some());
         if n >= WARM {
-            let ms = [prepare, network, figures, prepare + network + figures];
+            let ms = [prepare, network, figures, prepare + network + figures, eight];
             times.iter_mut().zip(ms).for_each(|(all, ms)| all.push(ms));
         }
     }
-    let [prepare, network, figures, whole] = times.each_ref().map(|all| median(all));
+    let [prepare, network, figures, whole, eight] = times.each_ref().map(|all| median(all));
     let mut report = Report::default();
     report.add("prepare a field of 3.3 mm".to_owned(), prepare, "ms", Target::None);
     report.add("network, one thread".to_owned(), network, "ms", Target::None);
     report.add("row, loops, figures".to_owned(), figures, "ms", Target::None);
     report.add("all but the network".to_owned(), prepare + figures, "ms", Target::AtMost(15.0));
     report.add("fields a second on one core".to_owned(), 1e3 / whole, "/s", Target::AtLeast(12.0));
+    report.add("network in 8 bits, one thread".to_owned(), eight, "ms", Target::None);
+    let in_8_bits = 1e3 / (prepare + eight + figures);
+    report.add("fields a second on one core, network in 8 bits".to_owned(), in_8_bits, "/s", Target::AtLeast(12.0));
     match python(&dir.join("model.onnx"), &film, rounds) {
         Ok(theirs) => {
             report.add("Python, all but the network".to_owned(), theirs, "ms", Target::None);
