@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 HAIRPIN := target/release/hairpin
 
-.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device test-openvino test-gpu browser screenshots bench bench-device soak soak-device model models locator locator-int8 fmt features
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device test-openvino test-mlserver test-gpu browser screenshots bench bench-device soak soak-device model models locator locator-int8 fmt features
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -56,7 +56,7 @@ unit-file:
 	else echo "skipped: systemd-analyze is not installed"; fi
 
 shell:
-	@if command -v shellcheck >/dev/null; then shellcheck tests/rig/run tests/rig/build-guest tests/rig/guest-run tests/rig/guest/* scripts/openvino; \
+	@if command -v shellcheck >/dev/null; then shellcheck tests/rig/run tests/rig/build-guest tests/rig/guest-run tests/rig/guest/* scripts/openvino scripts/mlserver; \
 	else echo "skipped: shellcheck is not installed"; fi
 
 training-tests:
@@ -68,6 +68,10 @@ test-device: setup ## the same service against a real uvcvideo driver, in a smal
 test-openvino: setup ## the OpenVINO build of ONNX Runtime, fetched where it is missing (84 MB)
 	scripts/openvino
 	cargo test --locked --test openvino -- --nocapture
+
+test-mlserver: setup ## the same models in a real MLServer, fetched where it is missing (500 MB)
+	scripts/mlserver
+	cargo test --locked --test mlserver -- --nocapture
 
 test-gpu: setup ## CUDA and TensorRT, with the library that HAIRPIN_ORT_GPU names (docs/gpu.md)
 	cargo test --locked --test gpu -- --nocapture

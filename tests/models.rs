@@ -248,6 +248,53 @@ fn another_model_reads_from_the_next_finger_on() {
     bench.run(&["verify", bench.exam().to_str().unwrap()]).ok();
 }
 
+/// What the first model said of a finished finger stands; what the exam is resumed with is the model that read it last.
+#[test]
+fn an_exam_with_another_model_put_in_is_resumed_by_that_one() {
+    let bench = Bench::new();
+    let (first, second) = (model(&bench, "first", &NO), model(&bench, "second", &NO));
+    let config = config(&bench, LIVE, &first, "");
+    let service = bench.serve(&config);
+    let mut reader = bench.reader();
+    bench.exam_command(&["open", "P017"]).ok();
+    bench.exam_command(&["finger", "R4"]).ok();
+    reader.until(|line| line["event"] == "finding" && line["finger"] == "R4");
+    bench.exam_command(&["model", second.to_str().unwrap()]).ok();
+    reader.until(changed("ready"));
+    bench.exam_command(&["finger", "R5"]).ok();
+    reader.until(changed("running"));
+    reader.until(|line| line["event"] == "finding" && line["finger"] == "R5");
+    service.signal(Signal::KILL);
+    service.end();
+
+    let id = bench.exam().file_name().unwrap().to_str().unwrap().to_owned();
+    let service = bench.serve(&config);
+    let mut reader = bench.reader();
+    bench.exam_command(&["resume", &id]).ends(1, &["was read by second 0.1.0", "first 0.1.0 runs now"]);
+    bench.exam_command(&["model", second.to_str().unwrap()]).ok();
+    reader.until(changed("running"));
+    bench.exam_command(&["resume", &id]).ok();
+    let resumed = reader.until(|line| line["step"] == "resumed");
+    bench.exam_command(&["finger", "R5"]).ok();
+    let began = reader.until(|line| line["step"] == "field_began");
+    assert_eq!(began["number"], 2, "the field that the crash cut off keeps its number: {resumed}");
+    reader.until(|line| line["event"] == "finding" && line["finger"] == "R5");
+    bench.exam_command(&["close"]).ok();
+    let closed = reader.until(|line| line["step"] == "closed");
+    let report = &closed["report"];
+    assert_eq!(report["provenance"]["model"]["name"], "second", "{report}");
+    let fingers: Vec<&str> =
+        report["fingers"].as_array().unwrap().iter().filter_map(|f| f["finger"].as_str()).collect();
+    assert_eq!(fingers, ["R4", "R5"], "{report}");
+    service.signal(Signal::TERM);
+    assert_eq!(service.end(), Some(0));
+    bench.run(&["verify", bench.exam().to_str().unwrap()]).ok();
+    let record = fs::read_to_string(bench.exam().join("events.jsonl")).unwrap();
+    let took_over: Vec<Value> = lines(&record).into_iter().filter(changed("running")).collect();
+    assert_eq!(took_over.len(), 1, "on record once, within the exam: {took_over:?}");
+    assert_eq!(took_over[0]["provenance"]["model"]["name"], "second");
+}
+
 #[test]
 fn a_bundle_that_fails_leaves_the_model_before_running_and_says_why() {
     let bench = Bench::new();

@@ -1,14 +1,11 @@
 //! Bundles that classify by hand-made features: their manifest, and their golden pair.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::golden::{self, Golden};
-use super::manifest::{self, SIDE, Text, WrittenCalibration, WrittenOutput, WrittenThresholds, plain_name};
-use super::{Bundle, BundleError, Channels, Cohort, Filter, Fit, InputSpec, ModelId, Scheme, Task, files};
+use super::manifest::{SIDE, Text, WrittenOutput};
+use super::{Bundle, BundleError, Channels, Filter, Fit, InputSpec, files};
 use crate::scale::UM_PER_PX_RANGE;
 
 pub(super) const EXPECTED: &str = "golden/features.json";
@@ -90,29 +87,7 @@ impl Group {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    #[serde(rename = "schema")]
-    _schema: u32,
-    name: Spanned<String>,
-    version: Spanned<String>,
-    task: Task,
-    scheme: Scheme,
-    labels: Spanned<Vec<String>>,
-    positive: Spanned<String>,
-    licence: Spanned<String>,
-    model: Spanned<String>,
-    cohort: Cohort,
-    features: WrittenFeatures,
-    input: WrittenOutput,
-    output: WrittenOutput,
-    calibration: Option<WrittenCalibration>,
-    thresholds: WrittenThresholds,
-    files: BTreeMap<String, Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenFeatures {
+pub(super) struct WrittenFeatures {
     size: Spanned<[u32; 2]>,
     filter: Filter,
     groups: Spanned<Vec<Group>>,
@@ -154,37 +129,16 @@ pub struct GoldenFeatures {
     pub probs: Vec<f32>,
 }
 
-pub(super) fn read(dir: &Path) -> Result<Bundle, BundleError> {
-    let (sha256, text) = manifest::open(dir, Task::Features)?;
-    resolve(dir, sha256, &text, text.parse()?)
-}
-
-fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Bundle, BundleError> {
-    plain_name(text, "name", &w.name)?;
-    plain_name(text, "version", &w.version)?;
-    text.ensure(&w.licence, !w.licence.get_ref().trim().is_empty(), || "licence: expected a name".to_owned())?;
-    let labels = manifest::labels(text, w.labels)?;
-    let positive = manifest::positive(text, &w.positive, &labels)?;
-    let files = manifest::files(text, w.files)?;
-    manifest::named(text, &w.model, &files, EXPECTED)?;
-    let input = input(text, &w.features, w.input.name)?;
-    Ok(Bundle {
-        dir: dir.to_owned(),
-        id: ModelId { name: w.name.into_inner(), version: w.version.into_inner(), sha256 },
-        task: w.task,
-        scheme: w.scheme,
-        labels,
-        positive,
-        licence: w.licence.into_inner(),
-        cohort: w.cohort,
-        input,
-        features: Some(spec(text, &w.features)?),
-        output: w.output.name,
-        calibration: w.calibration.map(|c| manifest::calibration(text, c)).transpose()?,
-        thresholds: manifest::thresholds(text, w.thresholds)?,
-        model: w.model.into_inner(),
-        files,
-    })
+/// What the manifest's `[features]` and `[input]` come to.
+pub(super) fn read(
+    text: &Text,
+    input: WrittenOutput,
+    features: Option<Spanned<WrittenFeatures>>,
+) -> Result<(InputSpec, Option<FeatureSpec>), BundleError> {
+    let Some(features) = features.map(Spanned::into_inner) else {
+        return Err(text.error(None, "missing field `features`"));
+    };
+    Ok((self::input(text, &features, input.name)?, Some(spec(text, &features)?)))
 }
 
 fn input(text: &Text, w: &WrittenFeatures, name: String) -> Result<InputSpec, BundleError> {
@@ -274,7 +228,7 @@ pub(super) fn golden(bundle: &Bundle, spec: &FeatureSpec) -> Result<Golden, Bund
 
 #[cfg(test)]
 mod tests {
-    use super::super::MANIFEST;
+    use super::super::{MANIFEST, Task};
     use super::*;
 
     const TINY: &str = include_str!("../../tests/data/bundles/tiny-features-0.1.0/manifest.toml");

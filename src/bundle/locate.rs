@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::manifest::{self, Text, plain_name};
+use super::manifest::{self, Text};
 use super::{BundleError, Cohort, Filter, ModelId, Task, files, golden};
 use crate::frame::Size;
 use crate::scale::UM_PER_PX_RANGE;
@@ -133,9 +133,7 @@ impl LocateBundle {
 }
 
 fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<LocateBundle, BundleError> {
-    plain_name(text, "name", &w.name)?;
-    plain_name(text, "version", &w.version)?;
-    text.ensure(&w.licence, !w.licence.get_ref().trim().is_empty(), || "licence: expected a name".to_owned())?;
+    manifest::identity(text, &w.name, &w.version, &w.licence)?;
     let scale = w.input.um_per_px;
     text.ensure(&scale, UM_PER_PX_RANGE.contains(scale.get_ref()), || {
         format!("input.um_per_px: expected {UM_PER_PX_RANGE:?}, found {}", scale.get_ref())
@@ -156,9 +154,7 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Locate
         format!("output.maps: expected 1 to 64 names, found {}", maps.get_ref().len())
     })?;
     let files = manifest::files(text, w.files)?;
-    for needed in [w.model.get_ref().as_str(), golden::INPUT, golden::EXPECTED, "CARD.md"] {
-        text.ensure(&w.model, files.contains_key(needed), || format!("[files] does not name {needed:?}"))?;
-    }
+    manifest::named(text, &w.model, &files, golden::EXPECTED)?;
     Ok(LocateBundle {
         dir: dir.to_owned(),
         id: ModelId { name: w.name.into_inner(), version: w.version.into_inner(), sha256 },

@@ -7,11 +7,13 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 
+use super::features::{self, FeatureSpec, WrittenFeatures};
 use super::{
     Bundle, BundleError, Calibration, Channels, Cohort, Filter, Fit, InputSpec, MANIFEST, ModelId, Scheme, Seen, Task,
-    Thresholds, features, golden,
+    Thresholds, golden,
 };
 use crate::digest::sha256;
 use crate::scale::UM_PER_PX_RANGE;
@@ -29,9 +31,10 @@ struct OnlySchema {
     task: Spanned<Task>,
 }
 
+/// A manifest of a model that classifies; `I` is how its task writes the input.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct Written<I> {
     #[serde(rename = "schema")]
     _schema: u32,
     name: Spanned<String>,
@@ -43,7 +46,8 @@ struct Written {
     licence: Spanned<String>,
     model: Spanned<String>,
     cohort: Cohort,
-    input: WrittenInput,
+    features: Option<Spanned<WrittenFeatures>>,
+    input: I,
     output: WrittenOutput,
     calibration: Option<WrittenCalibration>,
     thresholds: WrittenThresholds,
@@ -102,14 +106,14 @@ pub(super) struct WrittenOutput {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WrittenCalibration {
+struct WrittenCalibration {
     temperature: Spanned<f64>,
     how: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WrittenThresholds {
+struct WrittenThresholds {
     lower: Spanned<f32>,
     upper: Spanned<f32>,
     how: String,
@@ -144,10 +148,9 @@ impl Text {
 
 pub(super) fn read(dir: &Path) -> Result<Bundle, BundleError> {
     if task(dir)? == Task::Features {
-        return features::read(dir);
+        return resolve(dir, Task::Features, features::EXPECTED, features::read);
     }
-    let (sha256, text) = open(dir, Task::Classify)?;
-    resolve(dir, sha256, &text, text.parse()?)
+    resolve(dir, Task::Classify, golden::EXPECTED, pixels)
 }
 
 /// Which task the bundle in `dir` is for.
@@ -192,14 +195,26 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Bundle, BundleError> {
-    plain_name(text, "name", &w.name)?;
-    plain_name(text, "version", &w.version)?;
-    text.ensure(&w.licence, !w.licence.get_ref().trim().is_empty(), || "licence: expected a name".to_owned())?;
+/// What the model reads, out of what its task writes.
+type Reads = (InputSpec, Option<FeatureSpec>);
+/// Checks what one task writes otherwise than another.
+type Reader<I> = fn(&Text, I, Option<Spanned<WrittenFeatures>>) -> Result<Reads, BundleError>;
+
+/// `expected` is the golden answer's file.
+fn resolve<I: DeserializeOwned>(
+    dir: &Path,
+    task: Task,
+    expected: &str,
+    reads: Reader<I>,
+) -> Result<Bundle, BundleError> {
+    let (sha256, text) = open(dir, task)?;
+    let (text, w) = (&text, text.parse::<Written<I>>()?);
+    identity(text, &w.name, &w.version, &w.licence)?;
     let labels = labels(text, w.labels)?;
     let positive = positive(text, &w.positive, &labels)?;
     let files = files(text, w.files)?;
-    named(text, &w.model, &files, golden::EXPECTED)?;
+    named(text, &w.model, &files, expected)?;
+    let (input, features) = reads(text, w.input, w.features)?;
     Ok(Bundle {
         dir: dir.to_owned(),
         id: ModelId { name: w.name.into_inner(), version: w.version.into_inner(), sha256 },
@@ -209,8 +224,8 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Bundle
         positive,
         licence: w.licence.into_inner(),
         cohort: w.cohort,
-        input: input(text, w.input)?,
-        features: None,
+        input,
+        features,
         output: w.output.name,
         calibration: w.calibration.map(|c| calibration(text, c)).transpose()?,
         thresholds: thresholds(text, w.thresholds)?,
@@ -219,8 +234,19 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Bundle
     })
 }
 
+pub(super) fn identity(
+    text: &Text,
+    name: &Spanned<String>,
+    version: &Spanned<String>,
+    licence: &Spanned<String>,
+) -> Result<(), BundleError> {
+    plain_name(text, "name", name)?;
+    plain_name(text, "version", version)?;
+    text.ensure(licence, !licence.get_ref().trim().is_empty(), || "licence: expected a name".to_owned())
+}
+
 /// Names stand in file names, metrics and logs.
-pub(super) fn plain_name(text: &Text, key: &str, name: &Spanned<String>) -> Result<(), BundleError> {
+fn plain_name(text: &Text, key: &str, name: &Spanned<String>) -> Result<(), BundleError> {
     let value = name.get_ref();
     let plain = (1..=64).contains(&value.len())
         && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
@@ -231,7 +257,7 @@ pub(super) fn plain_name(text: &Text, key: &str, name: &Spanned<String>) -> Resu
 }
 
 /// The place of the positive label among the labels.
-pub(super) fn positive(text: &Text, positive: &Spanned<String>, labels: &[String]) -> Result<usize, BundleError> {
+fn positive(text: &Text, positive: &Spanned<String>, labels: &[String]) -> Result<usize, BundleError> {
     let found = positive.get_ref();
     labels.iter().position(|label| label == found).ok_or_else(|| {
         text.error(Some(positive.span()), format!("positive: expected one of {labels:?}, found {found:?}"))
@@ -251,7 +277,7 @@ pub(super) fn named(
     Ok(())
 }
 
-pub(super) fn labels(text: &Text, labels: Spanned<Vec<String>>) -> Result<Vec<String>, BundleError> {
+fn labels(text: &Text, labels: Spanned<Vec<String>>) -> Result<Vec<String>, BundleError> {
     let list = labels.get_ref();
     text.ensure(&labels, (2..=64).contains(&list.len()), || {
         format!("labels: expected 2 to 64 labels, found {}", list.len())
@@ -291,7 +317,11 @@ pub(super) fn files(
     Ok(checked)
 }
 
-fn input(text: &Text, w: WrittenInput) -> Result<InputSpec, BundleError> {
+fn pixels(text: &Text, w: WrittenInput, features: Option<Spanned<WrittenFeatures>>) -> Result<Reads, BundleError> {
+    if let Some(features) = features {
+        let message = "[features]: a model of the task \"classify\" reads pixels; expected the task \"features\"";
+        return Err(text.error(Some(features.span()), message));
+    }
     for (key, side) in [("width", &w.width), ("height", &w.height)] {
         text.ensure(side, SIDE.contains(side.get_ref()), || {
             format!("input.{key}: expected {} to {}, found {}", SIDE.start(), SIDE.end(), side.get_ref())
@@ -308,7 +338,7 @@ fn input(text: &Text, w: WrittenInput) -> Result<InputSpec, BundleError> {
             format!("input.max_um_per_px: expected {UM_PER_PX_RANGE:?}, found {}", limit.get_ref())
         })?;
     }
-    Ok(InputSpec {
+    let input = InputSpec {
         name: w.name,
         width: w.width.into_inner(),
         height: w.height.into_inner(),
@@ -319,7 +349,8 @@ fn input(text: &Text, w: WrittenInput) -> Result<InputSpec, BundleError> {
         channels: w.channels,
         max_um_per_px: w.max_um_per_px.map(Spanned::into_inner),
         seen: w.seen.map(|s| seen(text, s)).transpose()?,
-    })
+    };
+    Ok((input, None))
 }
 
 fn fit(text: &Text, w: &Spanned<WrittenFit>) -> Result<Fit, BundleError> {
@@ -352,7 +383,7 @@ fn seen(text: &Text, w: WrittenSeen) -> Result<Seen, BundleError> {
     Ok(Seen { mean: w.mean.into_inner(), std: w.std.into_inner() })
 }
 
-pub(super) fn calibration(text: &Text, w: WrittenCalibration) -> Result<Calibration, BundleError> {
+fn calibration(text: &Text, w: WrittenCalibration) -> Result<Calibration, BundleError> {
     // Temperatures of trained networks lie between about 0.5 and 5 (Guo et al., ICML 2017).
     text.ensure(&w.temperature, (0.05..=50.0).contains(w.temperature.get_ref()), || {
         format!("calibration.temperature: expected 0.05 to 50, found {}", w.temperature.get_ref())
@@ -360,7 +391,7 @@ pub(super) fn calibration(text: &Text, w: WrittenCalibration) -> Result<Calibrat
     Ok(Calibration { temperature: w.temperature.into_inner(), how: w.how })
 }
 
-pub(super) fn thresholds(text: &Text, w: WrittenThresholds) -> Result<Thresholds, BundleError> {
+fn thresholds(text: &Text, w: WrittenThresholds) -> Result<Thresholds, BundleError> {
     for (key, value) in [("lower", &w.lower), ("upper", &w.upper)] {
         let found = *value.get_ref();
         text.ensure(value, found > 0.0 && found < 1.0, || {
@@ -394,6 +425,11 @@ mod tests {
             ("schema = 1", "schema = 2", "schema: expected 1, found 2"),
             ("schema = 1", "schema = \"one\"", "invalid type"),
             ("licence = ", "licence_ = ", "unknown field `licence_`"),
+            (
+                "[output]\n",
+                "[features]\nsize = [64, 48]\nfilter = \"bilinear\"\ngroups = [\"hu\"]\nopencv = \"5\"\nmahotas = \"1\"\nscikit_image = \"0\"\n[output]\n",
+                "[features]: a model of the task \"classify\" reads pixels",
+            ),
             ("[output]\nname", "[output]\nnom", "unknown field `nom`"),
             ("name = \"tiny-resize\"", "name = \"../tiny\"", "name: expected 1 to 64 letters"),
             ("task = \"classify\"", "task = \"locate\"", "task: expected \"classify\", found \"locate\""),

@@ -193,8 +193,9 @@ impl Classifier {
         }
         self.check_features(tensor)?;
         self.sums.fill(0.0);
+        let until = self.remote.as_ref().map(Remote::deadline);
         for tile in tensor.data.chunks_exact(tensor.tile_len()) {
-            let remote = self.remote.as_mut().and_then(|remote| remote.ask(tile));
+            let remote = self.remote.as_mut().zip(until).and_then(|(remote, until)| remote.ask(tile, until));
             let logits = match &remote {
                 Some(answer) => answer.as_slice(),
                 None => self.bound.run(tile).map_err(|message| InferError::Frame { message })?,

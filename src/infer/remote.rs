@@ -150,12 +150,17 @@ impl Remote {
         }
     }
 
-    /// The model's answer, or `None` when it is to be read here.
-    pub(super) fn ask(&mut self, input: &[f32]) -> Option<Vec<f32>> {
+    /// When the server must have answered for a frame that begins now, all its tiles and tries together.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.deadline
+    }
+
+    /// The model's answer for one tile, or `None` when it is to be read here.
+    pub(super) fn ask(&mut self, input: &[f32], until: Instant) -> Option<Vec<f32>> {
         if self.not_before.is_some_and(|moment| Instant::now() < moment) {
             return None;
         }
-        let asked = self.infer(input);
+        let asked = self.infer(input, until);
         let was_down = self.down.swap(asked.is_err(), Ordering::Relaxed);
         match asked {
             Ok(answer) => {
@@ -187,12 +192,11 @@ impl Remote {
         self.news.take()
     }
 
-    fn infer(&mut self, input: &[f32]) -> Result<Vec<f32>, String> {
+    fn infer(&mut self, input: &[f32], until: Instant) -> Result<Vec<f32>, String> {
         let Ports { input: name, shape, output, answers } = &self.ports;
         let inputs = [Input { name, shape, datatype: "FP32", data: input }];
         let request = Request { inputs, outputs: [Output { name: output }] };
         let body = serde_json::to_vec(&request).map_err(|e| e.to_string())?;
-        let until = Instant::now() + self.deadline;
         let mut tries = 0;
         let bytes = loop {
             match self.server.post("/infer", &body, until) {
@@ -209,8 +213,11 @@ impl Remote {
         };
         let mut values = Vec::with_capacity(*answers);
         flatten(&found.data, &mut values);
-        if values.len() != *answers || !values.iter().all(|v| v.is_finite()) {
+        if values.len() != *answers {
             return Err(format!("expected {answers} numbers in {output:?}, found {}", values.len()));
+        }
+        if !values.iter().all(|v| v.is_finite()) {
+            return Err(format!("expected {answers} numbers in {output:?}, found {}", found.data));
         }
         Ok(values)
     }
