@@ -101,6 +101,7 @@ def _model_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--input", choices=("field", "tiles"), default="field", help="a network sees the whole field resized, or tiles of a fixed scale")
     command.add_argument("--um-per-px", type=float, default=7.0, help="scale of tiles")
     command.add_argument("--weights", type=Path, help="weights of the same network on your own disk to begin from")
+    command.add_argument("--light", action="store_true", help="put the shipped network's fixed layer in front, which takes the light off a picture")
     command.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="train a network in bfloat16")
 
 
@@ -117,6 +118,8 @@ def _fit_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--licence", default="unlicensed", help="of the bundle, as an SPDX expression")
     command.add_argument("--golden", type=Path, help="an image that may be given away inside the bundle; a made-up picture unless given")
     command.add_argument("--elsewhere", type=Path, help="folder with frames/ and labels.csv to look at, never to learn from")
+    command.add_argument("--elsewhere-is", default="", help="what those images are, for the card: part of a sentence")
+    command.add_argument("--elsewhere-um-per-px", type=float, help="scale of those images, which a network of tiles needs")
     command.add_argument("--int8", action="store_true", help="write a second bundle of a network in int8, with what it lost")
     command.add_argument("--by-image", action="store_true", help="train a network on the 70 to 30 split by image, too")
 

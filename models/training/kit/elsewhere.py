@@ -1,28 +1,64 @@
-"""What a model by features says of images that it was not made of: figures by subject, and nothing learned."""
+"""What a model says of images that it was not made of: figures by subject, and nothing learned."""
 
 import csv
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from fitting.calibrate import expected_calibration_error, sigmoid
 from fitting.measure import auc
 
-from . import convert, features
 from .calls import Calls
 from .figures import margin_of
-from .problem import Problem
+from .problem import Problem, several
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Shown:
+    paths: list[Path]
+    subject: np.ndarray
+    ill: np.ndarray
+
+    def each(self, read: Callable[[Path], T]) -> list[T]:
+        out, broken = [], []
+        for path in self.paths:
+            try:
+                out.append(read(path))
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                broken.append(f"{path}: {error}")
+        if broken:
+            raise several("images that cannot be read", broken)
+        return out
+
+
+def shown(folder: Path) -> Shown:
+    """Of a folder with `frames/` and `labels.csv` (columns frame, subject, disease)."""
+    try:
+        with (folder / "labels.csv").open(newline="", encoding="utf-8-sig") as lines:
+            entries = list(csv.DictReader(lines))
+        paths = [folder / "frames" / entry["frame"] for entry in entries]
+        subject, ill = np.array([entry["subject"] for entry in entries]), np.array([entry["disease"] == "yes" for entry in entries])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise Problem(f"{folder}: wanted is a folder with frames/ and labels.csv (frame, subject, disease): {error!r}") from error
+    gone = [str(path) for path in paths if not path.is_file()]
+    if gone or not paths:
+        raise several(f"{folder}/labels.csv: frames that are not there", gone or ["it names none"])
+    return Shown(paths, subject, ill)
 
 
 def looked(folder: Path, model: bytes, groups: tuple[str, ...], size: tuple[int, int], calls: Calls, seen: list[list[float]]) -> dict:
-    """Of a folder with `frames/` and `labels.csv` (columns frame, subject, disease)."""
-    try:
-        entries = list(csv.DictReader((folder / "labels.csv").open()))
-        matrix = np.stack([features.of_picture(features.prepared(folder / "frames" / e["frame"], size), groups) for e in entries])
-        subject, ill = np.array([e["subject"] for e in entries]), np.array([e["disease"] == "yes" for e in entries])
-    except (OSError, KeyError, ValueError) as error:
-        raise Problem(f"{folder}: wanted is a folder with frames/ and labels.csv (frame, subject, disease): {error!r}") from error
-    return summarised(margin_of(convert.answers(model, matrix)), subject, ill, calls, outside(matrix, seen))
+    """What a model by features says of them."""
+    from . import convert, features
+
+    others = shown(folder)
+    matrix = np.stack(others.each(lambda path: features.of_picture(features.prepared(path, size), groups)))
+    return summarised(margin_of(convert.answers(model, matrix)), others.subject, others.ill, calls, outside(matrix, seen))
 
 
 def outside(matrix: np.ndarray, seen: list[list[float]]) -> np.ndarray:
@@ -49,23 +85,24 @@ def summarised(margin: np.ndarray, subject: np.ndarray, ill: np.ndarray, calls: 
     }
 
 
-def told(facts: dict) -> str:
-    """The card's section."""
+def told(facts: dict, origin: str) -> str:
+    """The card's section; `origin` is what the maker says of those images."""
     rows = "\n".join(
         f"| {name} | {'yes' if s['disease'] else 'no'} | {s['frames']} | {s['mean']} ({s['lowest']} to {s['highest']}) | {s['above_upper']} | {s['below_lower']} | {s['out_of_cohort']} |"
         for name, s in facts["subjects"].items()
     )
     healthy, with_ = facts["without_disease"], facts["with_disease"]
+    sides = [sum(s["disease"] is kind for s in facts["subjects"].values()) for kind in (True, False)]
     return f"""## On real frames
-For curiosity only: frames of a university course's public data set (petrick001/nailfold-capillary-deep-learning, commit 60cd7f56), without the daemon's
-quality gate. One subject has a disease that the source does not name; exposure, colour and blur differ from subject to subject, so these figures validate
-nothing, in either direction. None of these frames was trained, calibrated or tested on; the simulator's colours and contrast were set by people who had them in view.
+For curiosity only: {origin or 'images that the maker named without saying what they are'}, without the daemon's
+quality gate. Subjects with a disease: {sides[0]}, without: {sides[1]}. So few, whose exposure, colour and blur may differ from subject to subject, validate
+nothing, in either direction. None of these frames was trained, calibrated or tested on.
 
 | subject | disease | frames | mean probability of the positive label (lowest to highest) | above upper | below lower | out of cohort |
 | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
-Of {healthy['frames']} frames of subjects without disease {healthy['above_upper']} are above the upper threshold and {healthy['below_lower']} below the lower; of {with_['frames']} frames of the one with disease
-{with_['above_upper']} above and {with_['below_lower']} below. AUC over frames {facts['auc_frames']}, with one subject on one side; calibration error {facts['ece_frames']}. Out of cohort are
+Of {healthy['frames']} frames of subjects without disease {healthy['above_upper']} are above the upper threshold and {healthy['below_lower']} below the lower; of {with_['frames']} frames of those with disease
+{with_['above_upper']} above and {with_['below_lower']} below. AUC over frames {facts['auc_frames']}; calibration error {facts['ece_frames']}. Out of cohort are
 {healthy['out_of_cohort'] + with_['out_of_cohort']} of {healthy['frames'] + with_['frames']} frames.
 """

@@ -84,7 +84,7 @@ def fit_classical(cohort: Cohort, asked_for: argparse.Namespace) -> None:
         from .elsewhere import looked, told
 
         facts["elsewhere"] = looked(asked_for.elsewhere, model, groups, asked_for.size, calls, bundle.seen(matrix[parts["train"]]))
-        elsewhere = told(facts["elsewhere"])
+        elsewhere = told(facts["elsewhere"], asked_for.elsewhere_is)
     what = {
         "features": f"{', '.join(groups)}: {matrix.shape[1]} columns of the whole picture at {asked_for.size[0]} x {asked_for.size[1]} (`docs/bundles.md`)",
         "classifier": f"{classical.CLASSIFIERS[name].title}, standardised features; {len(model) / 1024:.0f} KiB of ONNX",

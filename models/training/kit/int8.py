@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -14,6 +15,11 @@ class _Reader(CalibrationDataReader):
     def get_next(self) -> dict | None:
         tensor = next(self.rest, None)
         return None if tensor is None else {"input": tensor}
+
+
+def named(path: Path, beginnings: tuple[str, ...]) -> list[str]:
+    """The nodes whose names begin so."""
+    return [node.name for node in onnx.load(path).graph.node if node.name.startswith(beginnings)]
 
 
 def quantise(path: Path, out: Path, tensors: list[np.ndarray], keep: list[str] | None = None, operators: list[str] | None = None) -> None:

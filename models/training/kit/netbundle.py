@@ -17,12 +17,13 @@ from . import bundle, manifest, whole
 from .calls import Calls, settle
 from .card import card
 from .convert import PARITY
+from .elsewhere import shown, summarised, told
 from .figures import margin_of
 from .fit import coarsest, description, identity_of, parts_of, plan_of, source_digest
-from .int8 import quantise
+from .int8 import named, quantise
 from .networks import NETWORKS, course_of, device, input_of, said, trained
-from .pictures import Input, opened
-from .problem import Problem
+from .pictures import Input, opened, picture_of
+from .problem import USAGE, Problem
 from .protocol import asked as asked_figures
 from .protocol import rows_at, tried
 from .splits import subject_split
@@ -34,10 +35,17 @@ CALIBRATING, COMPARED, ENVELOPED = 128, 64, 1000
 # An int8 network that loses more AUC over test images than this is refused; ours.
 MOST_LOST = 0.02
 GOLDEN_WIDTH = 448
+# Of a golden logit; 8 bits round otherwise on other processors.
+TOLERANCE_INT8 = 0.25
+# The nodes of the layer that takes the light off.
+FRONT = ("/front/",)
+LIT = "a fixed local-contrast layer (logarithm of each channel less its mean over 28 pixels), then "
 
 
 def fit_network(cohort: Cohort, asked) -> None:
     plan = plan_of(asked)
+    if asked.elsewhere and asked.input == "tiles" and asked.elsewhere_um_per_px is None:
+        raise Problem("--elsewhere: tiles need the scale of those images (--elsewhere-um-per-px)", USAGE)
     input_ = input_of(asked.model, asked.input, asked.side, asked.um_per_px)
     truth = np.array([row.positive for row in cohort.rows])
     parts = subject_split(cohort, plan.seed)
@@ -47,7 +55,8 @@ def fit_network(cohort: Cohort, asked) -> None:
     worst = parity(model, exported, cohort, parts["test"][:COMPARED], input_)
 
     def trial(train_on, held, seed):
-        other = trained(asked.model, cohort, truth, train_on, input_, course_of(asked, seed), asked)
+        same = seed == plan.seed and np.array_equal(train_on, parts["train"])
+        other = model if same else trained(asked.model, cohort, truth, train_on, input_, course_of(asked, seed), asked)
         return [said(other, cohort, places, input_) for places in held]
 
     repeated = tried(cohort, trial, plan, images_too=asked.by_image)
@@ -56,7 +65,8 @@ def fit_network(cohort: Cohort, asked) -> None:
     if asked.int8:
         small = asked.work / f"{asked.model}-int8.onnx"
         calibrating = [input_.served(opened(row), row.um_per_px) for row in rows_at(cohort, parts["calibration"][:CALIBRATING])]
-        quantise(exported, small, [tile[None] for tiles in calibrating for tile in tiles])
+        # Loops are a few percent of a picture's light, and 256 steps of all of it would lose them.
+        quantise(exported, small, [tile[None] for tiles in calibrating for tile in tiles], named(exported, FRONT))
         _written(cohort, asked, plan, parts, input_, small, repeated, envelope, "int8", "", asked.out.with_name(asked.out.name + "-int8"), full)
 
 
@@ -110,11 +120,14 @@ def _written(cohort, asked, plan, parts, input_, model: Path, repeated: dict, en
     facts = repeated | {"first": asked_figures(rows_at(cohort, parts["test"]), margins["test"], calls, plan.seed)}
     if full:
         note = _lost(facts, full, probabilities["test"])
+    elsewhere = _elsewhere(model, input_, calls, envelope, asked) if asked.elsewhere else {}
+    if elsewhere:
+        facts["elsewhere"] = elsewhere
     identity = identity_of(cohort, asked.model + ("" if precision == "fp32" else "-int8"), asked)
     if precision == "int8" and asked.name:
         identity = manifest.Identity(f"{asked.name}-int8", asked.version, asked.licence, identity.cohort, description(cohort))
     what = {
-        "network": f"{NETWORKS[asked.model].timm_name} (timm {version('timm')}), {precision}, {model.stat().st_size / 2**20:.1f} MiB; weights {'from a file of the maker (' + course_of(asked, 0).weights[:16] + ')' if asked.weights else 'random at first'}",
+        "network": f"{LIT if asked.light else ''}{NETWORKS[asked.model].timm_name} (timm {version('timm')}), {precision}, {model.stat().st_size / 2**20:.1f} MiB; weights {'from a file of the maker (' + course_of(asked, 0).weights[:16] + ')' if asked.weights else 'random at first'}",
         "input": f"the whole field at {input_.side} x {input_.side}" if input_.mode == "field" else f"{input_.um_per_px} um per pixel, tiles of {input_.side}, logits meaned",
     }
     made = (
@@ -123,12 +136,25 @@ def _written(cohort, asked, plan, parts, input_, model: Path, repeated: dict, en
     )
     with whole.folder(out, asked.replace) as folder:
         (folder / "model.onnx").write_bytes(model.read_bytes())
-        (folder / "CARD.md").write_text(card(identity, cohort, what, made, facts, parts_of(cohort, parts)))
+        (folder / "CARD.md").write_text(card(identity, cohort, what, made, facts, parts_of(cohort, parts), told(elsewhere, asked.elsewhere_is) if elsewhere else ""))
         _golden(folder, cohort, parts["test"], input_, asked, precision)
-        manifest.written(folder, identity, cohort, "classify", _sections(input_, envelope, coarsest(cohort)), calls, manifest.thresholds_how(calls))
+        manifest.written(folder, identity, cohort, "classify", sections(input_, envelope, coarsest(cohort)), calls, manifest.thresholds_how(calls))
     whole.as_json(asked.work / f"{identity.name}-metrics.json", facts)
     print(f"{out}: written; figures in its CARD.md")
     return {"facts": facts, "probabilities": probabilities["test"]}
+
+
+def _elsewhere(model: Path, input_: Input, calls: Calls, envelope, asked) -> dict:
+    """What it says of images that nobody labelled for this."""
+    others = shown(asked.elsewhere)
+    runtime = session(model)
+
+    def read(path: Path) -> np.ndarray:
+        tensor = input_.served(picture_of(path), asked.elsewhere_um_per_px)
+        return np.concatenate([logits(runtime, tensor).astype(np.float64), figures_of(tensor)])
+
+    rows = np.stack(others.each(read))
+    return summarised(rows[:, 1] - rows[:, 0], others.subject, others.ill, calls, envelope.outside(rows[:, 2:]))
 
 
 def _lost(facts: dict, full: dict, probabilities: np.ndarray) -> str:
@@ -152,20 +178,26 @@ def _golden(folder: Path, cohort: Cohort, places: np.ndarray, input_: Input, ask
     else:
         picture = Image.fromarray(next(bundle.made_up((GOLDEN_WIDTH, 358), 1)))
         um_per_px = input_.um_per_px / 2
+    write_golden(folder, picture, um_per_px, input_, TOLERANCE if precision == "fp32" else TOLERANCE_INT8)
+
+
+def write_golden(folder: Path, picture: Image.Image, um_per_px: float | None, input_: Input, tolerance: float) -> None:
+    """The picture and what the model in the folder gives for it."""
     golden = folder / "golden"
     golden.mkdir()
     picture.save(golden / "input.png", optimize=True)
     values = logits(session(folder / "model.onnx"), input_.served(picture, um_per_px))
     expected = {
-        "um_per_px": um_per_px if input_.mode == "tiles" else None, "logits": [round(float(v), 6) for v in values],
-        "tolerance": TOLERANCE if precision == "fp32" else 0.25,
+        "um_per_px": um_per_px if input_.mode == "tiles" else None, "logits": [round(float(v), 6) for v in values], "tolerance": tolerance,
     }
     (golden / "expected.json").write_text(json.dumps(expected, indent=2) + "\n")
 
 
-def _sections(input_: Input, envelope, max_um_per_px: float | None) -> str:
+def sections(input_: Input, envelope, max_um_per_px: float | None) -> str:
+    """The manifest's [input] and [output]; `envelope` is what the cohort looked like, where that is known."""
     pairs = lambda bounds: [[round(float(low), 4), round(float(high), 4)] for low, high in bounds]
     coarse = f"\nmax_um_per_px = {max_um_per_px}" if max_um_per_px else ""
+    seen = f"\n[input.seen]\nmean = {pairs(envelope.mean)}\nstd = {pairs(envelope.std)}\n" if envelope else ""
     return f"""
 [input]
 name = "input"
@@ -176,11 +208,7 @@ filter = "{input_.filter}"
 mean = {list(input_.mean)}
 std = {list(input_.std)}
 channels = "rgb"{coarse}
-
-[input.seen]
-mean = {pairs(envelope.mean)}
-std = {pairs(envelope.std)}
-
+{seen}
 [output]
 name = "logits"
 """

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.nn import functional
 from tqdm import tqdm
 
-from fitting.network import Average
+from fitting.network import Average, LocalContrast
 
 from .pictures import Input, kept_pictures, opened
 from .problem import USAGE, Problem
@@ -48,6 +48,23 @@ class Course:
     seed: int = 1
     weights: str = ""  # sha256 of the file they came from
     bf16: bool = True
+    light: bool = False  # a fixed layer in front takes the light off
+
+
+# The layer that takes the light off looks at a quarter of the pixels.
+LIGHT_STEP = 4
+
+
+class Lit(torch.nn.Module):
+    """The fixed layer of the shipped network, which takes the light off, and another network behind it; one ONNX model holds both."""
+
+    def __init__(self, body: torch.nn.Module, input_: Input) -> None:
+        super().__init__()
+        self.front = LocalContrast(input_.mean, input_.std)
+        self.body = body
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.body(self.front(pictures))
 
 
 def built(name: str, side: int, weights: Path | None = None) -> torch.nn.Module:
@@ -87,7 +104,8 @@ def train(name: str, pictures: list[np.ndarray], truth: np.ndarray, input_: Inpu
     """The averaged network after all epochs. A checkpoint of the same course is taken up; of another it is refused."""
     torch.manual_seed(course.seed)
     where = device()
-    model = built(name, input_.side, weights).to(where, memory_format=torch.channels_last).train()
+    model = built(name, input_.side, weights)
+    model = (Lit(model, input_) if course.light else model).to(where, memory_format=torch.channels_last).train()
     average = Average(model, decay=0.99)
     optimiser = torch.optim.AdamW(model.parameters(), lr=NETWORKS[name].rate, weight_decay=0.05)
     plan, first = f"{name} {input_} {course} {len(truth)}", 0
@@ -160,7 +178,7 @@ def compared(cohort: Cohort, asked, plan: Plan, kept: Callable[[str, Trial, Plan
             model = trained(name, cohort, truth, train_on, input_, course_of(asked, seed), asked)
             return [said(model, cohort, places, input_) for places in held]
 
-        models[f"{name} ({asked.input} {asked.side})"] = kept(f"{name}/{input_}/{course_of(asked, 0)}", trial, replace(plan, repeats=asked.network_repeats))
+        models[f"{name} ({asked.input} {asked.side}{', light taken off' if asked.light else ''})"] = kept(f"{name}/{input_}/{course_of(asked, 0)}", trial, replace(plan, repeats=asked.network_repeats))
     return models
 
 
@@ -176,5 +194,7 @@ def trained(name: str, cohort: Cohort, truth: np.ndarray, places: np.ndarray, in
 
 
 def course_of(asked, seed: int) -> Course:
+    if asked.light and asked.side % LIGHT_STEP:
+        raise Problem(f"--side {asked.side}: with --light a side is a multiple of {LIGHT_STEP}", USAGE)
     weights = hashlib.sha256(asked.weights.read_bytes()).hexdigest() if asked.weights else ""
-    return Course(asked.epochs, asked.batch, seed, weights, asked.bf16)
+    return Course(asked.epochs, asked.batch, seed, weights, asked.bf16, asked.light)

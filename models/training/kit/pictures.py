@@ -74,23 +74,29 @@ class Input:
                 interpolation=self.filter, mean=self.mean, std=self.std,
             )
         return transforms.Compose([
-            transforms.RandomHorizontalFlip(), transforms.RandomVerticalFlip(), transforms.ColorJitter(0.4, 0.4, 0.4),
+            self._cut, transforms.RandomHorizontalFlip(), transforms.RandomVerticalFlip(), transforms.ColorJitter(0.4, 0.4, 0.4),
             transforms.ToTensor(), transforms.Normalize(self.mean, self.std), self._placed,
         ])
 
-    def _placed(self, picture: torch.Tensor) -> torch.Tensor:
-        """A random tile of a wide picture; a small one in the middle of nothing, as the daemon does it."""
+    def _cut(self, picture: Image.Image) -> Image.Image:
+        """A random tile of a wide picture; a small one as it is."""
+        x, y = (int(torch.randint(0, max(1, n - self.side + 1), (1,))) for n in picture.size)
+        return picture.crop((x, y, min(x + self.side, picture.width), min(y + self.side, picture.height)))
+
+    def _placed(self, cut: torch.Tensor) -> torch.Tensor:
+        """A picture smaller than a tile stands in the middle of nothing, as the daemon does it."""
         out = torch.zeros(3, self.side, self.side)
-        _, height, width = picture.shape
-        y, x = (int(torch.randint(0, max(1, n - self.side + 1), (1,))) for n in (height, width))
-        cut = picture[:, y : y + self.side, x : x + self.side]
         top, left = (self.side - cut.shape[1]) // 2, (self.side - cut.shape[2]) // 2
         out[:, top : top + cut.shape[1], left : left + cut.shape[2]] = cut
         return out
 
 
 def opened(row: Row) -> Image.Image:
-    with Image.open(row.path) as picture:
+    return picture_of(row.path)
+
+
+def picture_of(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
         return picture.convert("RGB")
 
 

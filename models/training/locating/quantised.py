@@ -8,10 +8,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 from PIL import Image
 
-from kit.int8 import quantise
+from kit.int8 import named, quantise
 
 from . import bundle
 
@@ -29,8 +28,7 @@ def write(folder: Path, full: Path, pictures: Path, version: str, figures: list[
     um_per_px = float(next(line for line in manifest.splitlines() if line.startswith("um_per_px")).split("=")[1])
     tensors = _tensors(pictures, um_per_px)
     folder.mkdir(parents=True)
-    kept = [node.name for node in onnx.load(full / "model.onnx").graph.node if node.name.startswith(KEPT)]
-    quantise(full / "model.onnx", folder / "model.onnx", tensors[::2], kept, OPERATORS)
+    quantise(full / "model.onnx", folder / "model.onnx", tensors[::2], named(full / "model.onnx", KEPT), OPERATORS)
     moved = _moved(full / "model.onnx", folder / "model.onnx", tensors[1::2])
     if moved > MOST_MOVED:
         raise RuntimeError(f"in 8 bits the probabilities of tips move by {moved:.3f} in the mean; more than {MOST_MOVED} is refused")

@@ -5,15 +5,16 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from kit_cohort import entries, picture, written
 from PIL import Image
 
-from kit import netbundle, networks, table
+from kit import int8, netbundle, networks, table
 from kit.__main__ import main
 from kit.pictures import Input, kept_pictures
-from kit.problem import Problem
+from kit.problem import USAGE, Problem
 
 SMALL = Input("field", 32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
 
@@ -91,12 +92,49 @@ def test_tiles_need_a_scale_and_are_the_daemons(tmp_path):
     assert Input("tiles", 32, SMALL.mean, SMALL.std, "bilinear", 2.5).served(shown, 2.5).shape == (6, 3, 32, 32)
 
 
+def asked_to(monkeypatch, *words):
+    monkeypatch.setattr("sys.argv", ["kit", *map(str, words)])
+    return main()
+
+
+def test_sides_that_the_layer_cannot_quarter_are_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    source = written(tmp_path / "data", entries(10))
+    assert asked_to(monkeypatch, "fit", source, "--model", "resnet18", "--light", "--side", "30", "--out", tmp_path / "net") == USAGE
+    assert "a side is a multiple of 4" in capsys.readouterr().err
+
+
+def test_with_the_light_taken_off_a_darker_picture_says_the_same(tmp_path):
+    pictures, truth = lessons()
+    course = networks.Course(epochs=1, batch=4, bf16=False, light=True)
+    model = networks.train("resnet18", pictures, truth, SMALL, course, tmp_path / "a.pt", None)
+    shown = np.asarray(picture(True, 3).resize((32, 32)), np.float32)
+    bright, dark = (torch.from_numpy(SMALL.served(Image.fromarray((light * shown).astype(np.uint8)), None)) for light in (1.0, 0.6))
+    with torch.no_grad():
+        assert (model.front(bright) - model.front(dark)).abs().median() < 0.2
+
+
+def test_int8_leaves_the_layer_that_takes_the_light_off_as_it_is(tmp_path):
+    model = networks.Lit(networks.built("resnet18", 32), SMALL).eval()
+    netbundle.export(model, SMALL, tmp_path / "a.onnx")
+    pictures = [SMALL.served(picture(True, seed), None) for seed in range(4)]
+    int8.quantise(tmp_path / "a.onnx", tmp_path / "b.onnx", pictures, int8.named(tmp_path / "a.onnx", netbundle.FRONT))
+    nodes = onnx.load(tmp_path / "b.onnx").graph.node
+    rounded = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+    front = [node for node in nodes if node.name.startswith("/front/")]
+    assert any(node.op_type == "Log" for node in front) and not any(rounded & set(node.input) for node in front)
+    assert any(node.op_type == "Conv" and rounded & set(node.input) for node in nodes)
+
+
 def test_fit_writes_both_bundles(tmp_path, monkeypatch):
     source = written(tmp_path / "data", entries(30))
-    words = ["fit", source, "--model", "resnet18", "--side", "32", "--epochs", "2", "--batch", "16", "--repeats", "1", "--no-bf16", "--int8", "--work", tmp_path / "work", "--out", tmp_path / "net"]
-    monkeypatch.setattr("sys.argv", ["kit", *map(str, words)])
+    elsewhere = written(tmp_path / "other/frames", entries(2)).parent.parent
+    names = [(row["file"], row["subject"], "yes" if row["label"] == "abnormal" else "no") for row in entries(2)]
+    (elsewhere / "labels.csv").write_text("frame,subject,disease\n" + "".join(",".join(row) + "\n" for row in names))
     monkeypatch.setattr(netbundle, "MOST_LOST", 1.0)
-    assert main() == 0
+    assert asked_to(
+        monkeypatch, "fit", source, "--model", "resnet18", "--side", "32", "--epochs", "2", "--batch", "16", "--repeats", "1", "--no-bf16", "--light", "--int8",
+        "--elsewhere", elsewhere, "--elsewhere-is", "eight made-up pictures", "--work", tmp_path / "work", "--out", tmp_path / "net",
+    ) == 0
     for folder in (tmp_path / "net", tmp_path / "net-int8"):
         manifest = tomllib.loads((folder / "manifest.toml").read_text())
         assert manifest["task"] == "classify" and manifest["input"]["fit"] == {"kind": "resize"} and set(manifest["files"]) >= {"CARD.md", "model.onnx"}
@@ -105,4 +143,6 @@ def test_fit_writes_both_bundles(tmp_path, monkeypatch):
             input_ = networks.input_of("resnet18", "field", 32, 7.0)
             again = netbundle.logits(netbundle.session(folder / "model.onnx"), input_.served(shown.convert("RGB"), None))
         assert np.abs(again - golden["logits"]).max() < 1e-4
+        said = (folder / "CARD.md").read_text()
+        assert "a fixed local-contrast layer" in said and "eight made-up pictures" in said and "Subjects with a disease: 1, without: 1" in said
     assert "AUC lost" in Path(tmp_path / "net-int8" / "CARD.md").read_text()
