@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use common::{Film, Outcome, Report, Target, median, say, timed};
@@ -72,10 +72,7 @@ fn main() -> Outcome<()> {
 
 /// Milliseconds that the chain in Python takes for a field, its network left out.
 fn python(model: &std::path::Path, film: &Film, rounds: usize) -> Outcome<f64> {
-    let folder = tempfile::tempdir()?;
-    for (n, frame) in film.frames.iter().enumerate() {
-        std::fs::File::create(folder.path().join(format!("{n:02}.jpg")))?.write_all(&frame.bytes)?;
-    }
+    let folder = film.to_folder()?;
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut child = Command::new(root.join(".venv-bench/bin/python"))
         .arg(root.join("benches/python/measure.py"))

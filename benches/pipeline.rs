@@ -22,10 +22,7 @@ fn main() -> Outcome<()> {
     for (size, rounds) in [(common::USUAL, rounds), (common::LARGE, rounds.div_ceil(2))] {
         say(format!("drawing frames of {size}"));
         let film = Film::draw(size, 30)?;
-        let folder = tempfile::tempdir()?;
-        for (n, raw) in film.frames.iter().enumerate() {
-            std::fs::write(folder.path().join(format!("{n:04}.jpg")), &raw.bytes)?;
-        }
+        let folder = film.to_folder()?;
         for threads in [1, 2] {
             let mut contest = Contest::new(&bundle, &film, folder.path(), threads, frames)?;
             for round in 1..=rounds {

@@ -1,4 +1,4 @@
-//! The loop in Python, started once and asked round by round.
+//! The loops in Python, each started once and asked round by round.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -55,6 +55,18 @@ impl Waiting {
     }
 }
 
+fn interpreter(variable: &str, venv: &str) -> PathBuf {
+    std::env::var_os(variable)
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(venv).join("bin/python"), PathBuf::from)
+}
+
+fn script(python: &Path, name: &str, model: &Path, frames: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/python").join(name));
+    command.arg("--model").arg(model).arg("--frames").arg(frames);
+    command
+}
+
 pub struct Python {
     child: Child,
     requests: ChildStdin,
@@ -63,30 +75,37 @@ pub struct Python {
 
 impl Python {
     pub fn start(bundle: &Bundle, frames: &Path, threads: u32, waiting: Waiting) -> Outcome<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let python =
-            std::env::var_os("HAIRPIN_BENCH_PYTHON").map_or_else(|| root.join(".venv-bench/bin/python"), PathBuf::from);
         if bundle.input.width != bundle.input.height {
             return Err("the loop in Python is written for square input".into());
         }
         let numbers = |values: [f32; 3]| values.map(|v| v.to_string());
         let spinning = if waiting == Waiting::Spinning { "1" } else { "0" };
-        let mut child = Command::new(&python)
-            .arg(root.join("benches/python/loop.py"))
-            .arg("--model")
-            .arg(bundle.dir.join(&bundle.model))
-            .arg("--frames")
-            .arg(frames)
-            .args(["--spinning", spinning])
-            .args(["--threads", &threads.to_string(), "--side", &bundle.input.width.to_string()])
-            .arg("--mean")
-            .args(numbers(bundle.input.mean))
-            .arg("--std")
-            .args(numbers(bundle.input.std))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| format!("cannot start {}: {e}; benches/run makes it", python.display()))?;
+        let python = interpreter("HAIRPIN_BENCH_PYTHON", ".venv-bench");
+        Self::spawn(
+            script(&python, "loop.py", &bundle.dir.join(&bundle.model), frames)
+                .args(["--spinning", spinning])
+                .args(["--threads", &threads.to_string(), "--side", &bundle.input.width.to_string()])
+                .arg("--mean")
+                .args(numbers(bundle.input.mean))
+                .arg("--std")
+                .args(numbers(bundle.input.std)),
+        )
+    }
+
+    /// The chain of a classical model, which is a pickled pipeline of scikit-learn.
+    pub fn classical(pipeline: &Path, frames: &Path) -> Outcome<Self> {
+        let python = interpreter("HAIRPIN_KIT_PYTHON", ".venv-kit");
+        Self::spawn(
+            script(&python, "classical.py", pipeline, frames)
+                .env("OMP_NUM_THREADS", "1")
+                .env("OPENBLAS_NUM_THREADS", "1"),
+        )
+    }
+
+    fn spawn(command: &mut Command) -> Outcome<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|e| {
+            format!("cannot start {}: {e}; benches/run and benches/models make it", command.get_program().display())
+        })?;
         let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("the loop in Python has no pipes".into());
         };
@@ -96,7 +115,15 @@ impl Python {
     }
 
     pub fn rate(&mut self, decode: Decode, warm: usize, frames: usize) -> Outcome<f64> {
-        writeln!(self.requests, "{} {warm} {frames}", decode.request())?;
+        self.ask(&format!("{} {warm} {frames}", decode.request()))
+    }
+
+    pub fn classical_rate(&mut self, warm: usize, frames: usize) -> Outcome<f64> {
+        self.ask(&format!("{warm} {frames}"))
+    }
+
+    fn ask(&mut self, request: &str) -> Outcome<f64> {
+        writeln!(self.requests, "{request}")?;
         Ok(self.answer()?.parse()?)
     }
 

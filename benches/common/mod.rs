@@ -104,6 +104,15 @@ impl Film {
         Arc::clone(&self.frames[place as usize].bytes)
     }
 
+    /// The frames as files, for who reads them from there.
+    pub fn to_folder(&self) -> Outcome<tempfile::TempDir> {
+        let folder = tempfile::tempdir()?;
+        for (n, raw) in self.frames.iter().enumerate() {
+            std::fs::write(folder.path().join(format!("{n:04}.jpg")), &raw.bytes)?;
+        }
+        Ok(folder)
+    }
+
     pub fn mean_bytes(&self) -> usize {
         self.frames.iter().map(|raw| raw.bytes.len()).sum::<usize>() / self.frames.len()
     }
