@@ -150,8 +150,17 @@ mod tests {
         ] {
             keys.push(format!("doubt.{}", named(serde_json::to_value(why).unwrap())));
         }
-        for kind in [FaultKind::Source, FaultKind::Record, FaultKind::Output, FaultKind::Inference, FaultKind::Internal]
-        {
+        for kind in [
+            FaultKind::Source,
+            FaultKind::Record,
+            FaultKind::Disk,
+            FaultKind::Output,
+            FaultKind::Inference,
+            FaultKind::Provider,
+            FaultKind::Remote,
+            FaultKind::SecondOpinion,
+            FaultKind::Internal,
+        ] {
             keys.push(format!("fault.{}", named(serde_json::to_value(kind).unwrap())));
         }
         use crate::outcome::RejectReason as R;
