@@ -287,6 +287,31 @@ fn a_key_held_down_is_refused_as_busy() {
 }
 
 #[test]
+fn a_correction_asks_for_the_same_right_as_a_command() {
+    let (service, tokens, _folder) = with_token();
+    let correct = |id: u64| {
+        json!({"do": "correct", "id": id, "exam": "e-1", "finger": "R4", "field": 1, "frame": {"run": 0, "seq": 7},
+               "correction": {"correction": "removed", "apex": [410.0, 220.0]}})
+    };
+    let mut onlooker = Viewer::open(&service);
+    onlooker.say(&correct(1));
+    let refused = onlooker.page("reply")["reply"].clone();
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&1.into(), &"not_allowed".into()));
+    let mut operator = Viewer::silent(&service);
+    operator.say(&json!({"do": "hello", "token": tokens.command}));
+    operator.page("welcome");
+    operator.say(&correct(2));
+    assert_eq!(operator.page("reply")["reply"]["error"]["code"], "not_in_control");
+    operator.take("Dr A", false);
+    operator.page("control");
+    operator.say(&correct(3));
+    // It goes its way now, to where no exam is recorded.
+    let refused = operator.page("reply")["reply"].clone();
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&3.into(), &"refused".into()));
+    assert!(refused["error"]["message"].as_str().unwrap().contains("no such exam"), "{refused}");
+}
+
+#[test]
 fn places_for_viewers_are_counted() {
     let service = with_page(|page| page.viewers = 2);
     let (first, _second) = (Viewer::open(&service), Viewer::open(&service));

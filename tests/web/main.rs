@@ -16,6 +16,7 @@ mod tiny;
 
 mod access;
 mod archive;
+mod correct;
 mod exam;
 mod states;
 

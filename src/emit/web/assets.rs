@@ -40,6 +40,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     asset!("/setup.js", JS, "setup.js"),
     asset!("/health.js", JS, "health.js"),
     asset!("/archive.js", JS, "archive.js"),
+    asset!("/correct.js", JS, "correct.js"),
     asset!("/words.js", JS, "words.js"),
     asset!("/dom.js", JS, "dom.js"),
 ];
