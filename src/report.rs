@@ -144,6 +144,9 @@ pub struct SourceWords {
     /// Absent where nobody measured it: then nothing in micrometres is reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// When the scale that was measured last expired: then there is none until it is measured again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_expired: Option<jiff::Timestamp>,
     /// There when the source is a camera.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Box<DeviceWords>>,
@@ -476,10 +479,14 @@ pub enum FaultKind {
     Source,
     /// The record cannot be written.
     Record,
+    /// There is little room on a disk that is written to.
+    Disk,
     /// An output failed after it had opened.
     Output,
     /// The runtime refuses frames.
     Inference,
+    /// The model runs on the processor, although a quicker provider was asked for first.
+    Provider,
     /// The server that runs the model does not answer.
     Remote,
     /// A model that does not decide refuses frames.

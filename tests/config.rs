@@ -131,6 +131,7 @@ fn a_value_out_of_its_range_is_refused_in_every_section_that_has_ranges() {
         ("pool", "min_positive_fields = 1"),
         ("exam", "settle_ms = 10001"),
         ("record", "keyframes_per_field = 9"),
+        ("record", "least_free_mb = 1"),
         ("emit", "readers = 0"),
         ("emit", "state_every_ms = 1"),
         ("emit", "http = \"0.0.0.0:7411\""),
@@ -277,7 +278,10 @@ fn hairpin_toml_shows_the_defaults() {
     assert_eq!(shown.exam, Default::default());
     assert_eq!(shown.log, Default::default());
     assert_eq!(shown.source, SourceChoice::Simulated(Default::default()));
-    assert_eq!(shown.record.unwrap().keyframes_per_field, hairpin::pipeline::KEYFRAMES_PER_FIELD);
+    let record = shown.record.unwrap();
+    assert_eq!(record.keyframes_per_field, hairpin::pipeline::KEYFRAMES_PER_FIELD);
+    let bench = Bench::new();
+    assert_eq!(record.least_free_mb, config::load(&bench.config("", "")).unwrap().record.unwrap().least_free_mb);
     // Where things stand is a choice, not a default; all else is.
     let library = hairpin::infer::Settings::default().library;
     assert!(shown.runtime.library.ends_with(&library), "{}", shown.runtime.library.display());

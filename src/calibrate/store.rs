@@ -48,7 +48,7 @@ impl Entry {
 
     fn scale(&self) -> Option<Scale> {
         let scale = Scale::new(self.um_per_px, self.how)?;
-        Some(Scale { when: Some(self.when), by: Some(self.by.clone()), ..scale })
+        Some(Scale { when: Some(self.when), by: Some(self.by.clone()), until: Some(self.expires), ..scale })
     }
 }
 
@@ -156,6 +156,7 @@ mod tests {
         store.add(&entry(1.25, 1)).unwrap();
         let scale = store.scale(&key("200x"), at(2)).unwrap();
         assert_eq!((scale.um_per_px, scale.by.as_deref(), scale.when), (1.25, Some("op-1"), Some(at(1))));
+        assert_eq!(scale.until, Some(at(31)));
         assert!(matches!(store.scale(&key("200x"), at(31)), Err(NoScale::Expired { .. })));
         assert!(store.scale(&key("300x"), at(2)).is_err());
         let smaller = Key { size: Size::new(640, 480), ..key("200x") };

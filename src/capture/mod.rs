@@ -6,6 +6,7 @@ mod avi;
 pub mod button;
 pub mod devices;
 pub mod hotplug;
+mod mishap;
 mod mjpeg_stream;
 #[cfg(feature = "nokhwa")]
 pub mod nokhwa;

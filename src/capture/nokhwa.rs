@@ -133,6 +133,7 @@ fn info(name: String, granted: CameraFormat, clock: Clock) -> SourceInfo {
         frames_per_s: Some(granted.frame_rate().into()),
         measured_per_s: None,
         scale: None,
+        scale_expired: None,
         device: None,
     };
     SourceInfo { words, live: true, clock, script: Vec::new(), frames_total: None, stills: false }

@@ -218,6 +218,7 @@ fn info(path: &Path, plan: &Plan, settings: &Settings, origin: Instant, scratch:
             frames_per_s: plan.frames_per_s,
             measured_per_s: None,
             scale: plan.scale.clone(),
+            scale_expired: None,
             device: None,
         },
         live: settings.as_live,

@@ -1,11 +1,13 @@
 //! The simulated microscope: a live source that draws nailfolds, moves as under a hand and knows the truth.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::mishap::{self, Mishap};
 use super::{CaptureError, CaptureErrorKind, Next, Source, SourceInfo};
 use crate::command::{self, Command, Cue};
 use crate::finger::Finger;
@@ -14,7 +16,7 @@ use crate::report::SourceWords;
 use crate::scale::{Scale, ScaleMethod};
 use crate::synth::camera::{EncodeError, Encoder, Exposure};
 use crate::synth::cohort::{Subject, mix};
-use crate::synth::exam::{Phase, Plan, Script, Trouble};
+use crate::synth::exam::{Moment, Phase, Plan, Script, Trouble};
 use crate::synth::optics::Optics;
 use crate::synth::pathology::Cohort;
 use crate::synth::plate::{MARGIN, Plate, Projector, Ycc};
@@ -51,6 +53,22 @@ pub struct Settings {
     pub trouble_share: f32,
     /// Taken in turn.
     pub troubles: Vec<Trouble>,
+    /// What is known of its scale.
+    pub scale: ScaleKnown,
+    /// A file that says what is wrong with the microscope while it holds a word, `unplugged` or `frozen`: for practice.
+    pub mishap: Option<PathBuf>,
+}
+
+/// What the service is told of the drawing's scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleKnown {
+    /// As it is drawn.
+    Drawing,
+    /// As it is drawn, until it expires.
+    Until(jiff::Timestamp),
+    /// As with a microscope that nobody has calibrated.
+    Nothing,
 }
 
 impl Default for Settings {
@@ -69,6 +87,8 @@ impl Default for Settings {
             field_mm: 1.57,
             trouble_share: 0.4,
             troubles: vec![Trouble::Defocus, Trouble::Motion, Trouble::Glare, Trouble::Dark],
+            scale: ScaleKnown::Drawing,
+            mishap: None,
         }
     }
 }
@@ -95,6 +115,9 @@ impl Settings {
         }
         if self.fingers.is_empty() {
             return Err("fingers is empty: name at least one, such as \"R4\"".to_owned());
+        }
+        if self.mishap.is_some() && !self.paced {
+            return Err("mishap needs paced = true: what has no clock cannot be late".to_owned());
         }
         Ok(())
     }
@@ -139,10 +162,30 @@ pub struct Simulated {
     seq: u64,
     /// When frame 0 was due, on the source's clock.
     start: Stamp,
+    /// The last frame, where it may be wanted again.
+    last: Option<RawFrame>,
 }
 
 impl Simulated {
     pub fn open(settings: Settings) -> Result<Self, CaptureError> {
+        Self::begin(settings, None)
+    }
+
+    /// What opens it again after it was lost. Its clock, its hand and its script have gone on meanwhile; `None` where
+    /// it cannot be lost.
+    pub fn again(&self) -> Option<impl FnMut() -> Result<Box<dyn Source>, CaptureError> + Send + use<>> {
+        let (settings, clock, start) = (self.settings.clone(), self.info.clock.clone(), self.start);
+        let path = settings.mishap.clone()?;
+        Some(move || match mishap::now(&path)? {
+            Some(Mishap::Unplugged) => Err(unplugged(&path)),
+            Some(Mishap::Frozen) | None => {
+                let again = Self::begin(settings.clone(), Some((clock.clone(), start)))?;
+                Ok(Box::new(again) as Box<dyn Source>)
+            }
+        })
+    }
+
+    fn begin(settings: Settings, since: Option<(Clock, Stamp)>) -> Result<Self, CaptureError> {
         let unsupported = |context: String| CaptureError { kind: CaptureErrorKind::Unsupported, context, source: None };
         settings.check().map_err(|why| unsupported(format!("simulated microscope: {why}")))?;
         let script = settings.script();
@@ -150,18 +193,27 @@ impl Simulated {
         let mut rng = Rng::new(settings.seed, "projector");
         let projector = Projector::new(settings.size, subject.device.noise, &mut rng);
         let encoder = Encoder::new(subject.device.quality).map_err(|e| encoding(&e))?;
-        let painted = paint(&settings, subject, script.stops.len())?;
+        let seq = since.as_ref().map_or(0, |(clock, start)| {
+            let passed = clock.now().unwrap_or_default().since(*start).as_secs_f64();
+            (passed * settings.frames_per_s) as u64
+        });
+        let (place, _) = place(&settings, &script, seq);
+        let painted = paint(&settings, subject, script.stops.len(), place)?;
         // Time begins when there is something to see: no frame is lost to the first painting.
         let first = painted.recv().map_err(|_| painter_died())?;
-        let clock = if settings.paced { Clock::live() } else { Clock::Recorded { started: None } };
-        let start = clock.now().unwrap_or_default();
+        let (clock, start) = since.unwrap_or_else(|| {
+            let clock = if settings.paced { Clock::live() } else { Clock::Recorded { started: None } };
+            let start = clock.now().unwrap_or_default();
+            (clock, start)
+        });
         let info = info(&settings, &script, clock, start);
-        Ok(Self { settings, info, script, projector, encoder, painted, current: Some(first), seq: 0, start })
+        let current = Some(first);
+        Ok(Self { settings, info, script, projector, encoder, painted, current, seq, start, last: None })
     }
 
     /// The truth of a frame, drawn or not.
     pub fn truth(&self, seq: u64) -> FrameTruth {
-        let (round, moment) = self.moment(seq);
+        let (round, moment) = moment(&self.settings, &self.script, seq);
         let stop = &self.script.stops[moment.stop];
         let subject = Subject::draw(self.settings.cohort, mix_round(self.settings.seed, round), 0);
         let finger = subject.finger(stop.finger);
@@ -176,14 +228,6 @@ impl Simulated {
             trouble: moment.trouble,
             picture: Truth::of(&finger.scene, &view),
         }
-    }
-
-    /// How often the script has been gone through before this frame, and where in it the frame lies.
-    fn moment(&self, seq: u64) -> (u64, crate::synth::exam::Moment) {
-        let seconds = seq as f64 / self.settings.frames_per_s;
-        let length = f64::from(self.script.length);
-        let round = if self.settings.scripted { 0.0 } else { (seconds / length).floor() };
-        (round as u64, self.script.at((seconds - round * length) as f32))
     }
 
     fn due(&self, seq: u64) -> Stamp {
@@ -222,14 +266,24 @@ impl Source for Simulated {
     }
 
     fn next(&mut self, patience: Duration) -> Result<Next, CaptureError> {
+        let mishap = match &self.settings.mishap {
+            Some(path) => match mishap::now(path)? {
+                Some(Mishap::Unplugged) => return Err(unplugged(path)),
+                mishap => mishap,
+            },
+            None => None,
+        };
         if self.wait(patience).is_none() {
             return Ok(Next::Idle);
+        }
+        if let (Some(Mishap::Frozen), Some(last)) = (mishap, &self.last) {
+            self.seq += 1;
+            return Ok(Next::Frame(last.clone()));
         }
         if self.info.frames_total.is_some_and(|total| self.seq >= total) {
             return Ok(Next::End);
         }
-        let (round, moment) = self.moment(self.seq);
-        let place = round * self.script.stops.len() as u64 + moment.stop as u64;
+        let (place, moment) = place(&self.settings, &self.script, self.seq);
         if self.load(place, patience)?.is_none() {
             return Ok(Next::Idle);
         }
@@ -247,8 +301,35 @@ impl Source for Simulated {
             flagged: false,
         };
         self.seq += 1;
+        if self.settings.mishap.is_some() {
+            self.last = Some(raw.clone());
+        }
         Ok(Next::Frame(raw))
     }
+
+    /// Its stream cannot hang, only be starved: whatever can be drawn is drawn.
+    fn restart(&mut self) -> Result<(), CaptureError> {
+        Ok(())
+    }
+}
+
+/// How often the script has been gone through before this frame, and where in it the frame lies.
+fn moment(settings: &Settings, script: &Script, seq: u64) -> (u64, Moment) {
+    let seconds = seq as f64 / settings.frames_per_s;
+    let length = f64::from(script.length);
+    let round = if settings.scripted { 0.0 } else { (seconds / length).floor() };
+    (round as u64, script.at((seconds - round * length) as f32))
+}
+
+/// Which of all plates this frame shows, and how.
+fn place(settings: &Settings, script: &Script, seq: u64) -> (u64, Moment) {
+    let (round, moment) = moment(settings, script, seq);
+    (round * script.stops.len() as u64 + moment.stop as u64, moment)
+}
+
+fn unplugged(path: &std::path::Path) -> CaptureError {
+    let context = format!("the simulated microscope is unplugged, as {} says", path.display());
+    CaptureError::new(CaptureErrorKind::NotFound, context)
 }
 
 fn painter_died() -> CaptureError {
@@ -270,7 +351,8 @@ fn info(settings: &Settings, script: &Script, clock: Clock, start: Stamp) -> Sou
             size: Some(settings.size),
             frames_per_s: Some(settings.frames_per_s),
             measured_per_s: None,
-            scale: Scale::new(f64::from(settings.um_per_px()), ScaleMethod::Simulated),
+            scale: scale(settings),
+            scale_expired: None,
             device: None,
         },
         live: settings.paced,
@@ -278,6 +360,15 @@ fn info(settings: &Settings, script: &Script, clock: Clock, start: Stamp) -> Sou
         script: if settings.scripted { cues(settings, script, start) } else { Vec::new() },
         stills: false,
         frames_total: settings.scripted.then(|| (f64::from(script.length) * settings.frames_per_s).ceil() as u64),
+    }
+}
+
+fn scale(settings: &Settings) -> Option<Scale> {
+    let drawn = Scale::new(f64::from(settings.um_per_px()), ScaleMethod::Simulated)?;
+    match settings.scale {
+        ScaleKnown::Drawing => Some(drawn),
+        ScaleKnown::Until(until) => Some(Scale { until: Some(until), ..drawn }),
+        ScaleKnown::Nothing => None,
     }
 }
 
@@ -306,12 +397,12 @@ fn plate_view(settings: &Settings, finger: &crate::synth::cohort::FingerScene, f
 
 /// Paints the plates in the order in which they are needed, one ahead, on a thread of its own. The thread ends
 /// when the source is dropped, at its next delivery; nobody waits for it.
-fn paint(settings: &Settings, first: Subject, stops: usize) -> Result<Receiver<(u64, Plate)>, CaptureError> {
+fn paint(settings: &Settings, first: Subject, stops: usize, from: u64) -> Result<Receiver<(u64, Plate)>, CaptureError> {
     let (deliver, painted) = sync_channel(0);
     let settings = settings.clone();
     let script = settings.script();
     let work = move || {
-        for place in 0u64.. {
+        for place in from.. {
             let round = place / stops as u64;
             if settings.scripted && round > 0 {
                 return;
@@ -418,6 +509,39 @@ mod tests {
         let truth = source.truth((held * 30.0) as u64);
         assert_eq!((truth.finger, truth.field, truth.phase), (Finger::PROTOCOL[0], 2, Phase::Held));
         assert!(truth.picture.category.is_some());
+    }
+
+    #[test]
+    fn unplugged_and_frozen_last_as_long_as_the_file_says_and_time_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mishap");
+        let settings = Settings { paced: true, mishap: Some(path.clone()), ..small() };
+        let mut source = Simulated::open(settings).unwrap();
+        let mut again = source.again().unwrap();
+        let next = |source: &mut dyn Source| match source.next(PATIENCE).unwrap() {
+            Next::Frame(frame) => frame,
+            other => panic!("{other:?}"),
+        };
+        let first = next(&mut source);
+        std::fs::write(&path, "frozen").unwrap();
+        let (one, other) = (next(&mut source), next(&mut source));
+        assert_eq!((one.id, one.at, other.id, other.at), (first.id, first.at, first.id, first.at));
+        std::fs::write(&path, "unplugged").unwrap();
+        assert_eq!(source.next(PATIENCE).unwrap_err().kind, CaptureErrorKind::NotFound);
+        assert_eq!(again().err().unwrap().kind, CaptureErrorKind::NotFound);
+        std::fs::remove_file(&path).unwrap();
+        let back = next(again().unwrap().as_mut());
+        assert!(back.id.seq > first.id.seq && back.at > first.at, "{} {}", back.id, back.at.ms());
+        assert!(Simulated::open(small()).unwrap().again().is_none());
+    }
+
+    #[test]
+    fn what_is_known_of_the_scale_is_as_the_settings_say() {
+        let until = jiff::Timestamp::UNIX_EPOCH;
+        let of = |known| Simulated::open(Settings { scale: known, ..small() }).unwrap().info().words.scale.clone();
+        assert_eq!(of(ScaleKnown::Drawing).unwrap().until, None);
+        assert_eq!(of(ScaleKnown::Until(until)).unwrap().until, Some(until));
+        assert_eq!(of(ScaleKnown::Nothing), None);
     }
 
     #[test]

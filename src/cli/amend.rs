@@ -10,7 +10,6 @@ use super::{out, report};
 use crate::export::correctable;
 use crate::failure::{Failure, OrFail, Status};
 use crate::finger::Finger;
-use crate::measure::{self, Settings};
 use crate::measured::{Correction, LoopClass};
 use crate::reader::OwnCall;
 use crate::record::amend::{Amendment, Name, Remark};
@@ -130,8 +129,7 @@ fn correction(exam: &Path, finger: Finger, field: u32, change: &Change) -> Resul
         Change::Reclassify(m) => Correction::Reclassified { apex: m.apex.0, class: m.class, apical_um: m.width_um },
     };
     let found = correctable(exam, finger, field).map_err(report::failure)?;
-    let all: Vec<Correction> = found.before.into_iter().chain([correction]).collect();
-    let corrected = measure::corrected(&found.measured, &all, &Settings::default()).or_fail(Status::Config)?;
+    let corrected = found.with(correction).or_fail(Status::Config)?;
     out::line(format!("measured:  {}\ncorrected: {}", loops(&found.measured), loops(&corrected)))?;
     Ok(Amendment::Loop { finger, field, frame: found.frame, correction })
 }

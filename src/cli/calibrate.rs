@@ -13,7 +13,7 @@ use crate::daemon::assemble;
 use crate::decode::{Decoded, Decoder};
 use crate::failure::{Failure, OrFail, Status};
 use crate::frame::{Image, RawFrame, Size};
-use crate::scale::{Scale, ScaleMethod, UM_PER_PX_RANGE};
+use crate::scale::{Known, Scale, ScaleMethod, UM_PER_PX_RANGE};
 use crate::time::Clock;
 
 /// A camera finds its exposure within so many frames; the last of them is taken.
@@ -180,7 +180,7 @@ fn live(config: &Resolved) -> Result<(RawFrame, String), Failure> {
         let message = "source.kind is not \"v4l2\": give a picture, or a configuration with a camera";
         return Err(Failure::new(Status::Config, message));
     };
-    let no_scale: ScaleOf = Box::new(|_, _| None);
+    let no_scale: ScaleOf = Box::new(|_, _| Known::default());
     let mut camera = Camera::new(device.clone(), settings.clone(), Clock::live(), no_scale);
     let failed = |error: CaptureError| assemble::source_failure(&config.source, error);
     let mut source = camera.open().map_err(failed)?;

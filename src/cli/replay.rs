@@ -97,8 +97,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn failure(fault: &Fault) -> Failure {
     let status = match fault.kind {
         FaultKind::Source => Status::Data,
-        FaultKind::Record | FaultKind::Output => Status::Io,
-        FaultKind::Inference | FaultKind::Remote | FaultKind::SecondOpinion | FaultKind::Internal => Status::Internal,
+        FaultKind::Record | FaultKind::Disk | FaultKind::Output => Status::Io,
+        FaultKind::Inference
+        | FaultKind::Provider
+        | FaultKind::Remote
+        | FaultKind::SecondOpinion
+        | FaultKind::Internal => Status::Internal,
     };
     Failure::new(status, fault.message.clone())
 }

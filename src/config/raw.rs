@@ -149,10 +149,19 @@ pub struct Record {
     pub folder: PathBuf,
     #[serde(default = "keyframes_per_field")]
     pub keyframes_per_field: u32,
+    /// With less than so many megabytes free on a disk that is written to that is a fault.
+    #[serde(default = "least_free_mb")]
+    pub least_free_mb: u64,
 }
 
 fn keyframes_per_field() -> u32 {
     crate::pipeline::KEYFRAMES_PER_FIELD
+}
+
+/// Room for some ten exams, a long day's work, so that it can be made between two of them: a large one keeps 64 frames of
+/// a quarter of a megabyte, and half an hour of lines at 30 frames/s is some 50 megabytes.
+pub fn least_free_mb() -> u64 {
+    1000
 }
 
 #[derive(Debug, Deserialize)]

@@ -33,6 +33,16 @@ pub struct Resolved {
     pub log: telemetry::Settings,
 }
 
+impl Resolved {
+    /// What is written to while exams run, and how much has to be free there.
+    pub fn written_to(&self) -> (Vec<PathBuf>, u64) {
+        let record = self.record.as_ref();
+        let paths = [record.map(|record| record.folder.clone()), self.file.clone()];
+        let least_mb = record.map_or_else(raw::least_free_mb, |record| record.least_free_mb);
+        (paths.into_iter().flatten().collect(), least_mb)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceChoice {
     Simulated(capture::simulated::Settings),
@@ -73,10 +83,14 @@ pub struct MeasureChoice {
 pub struct RecordChoice {
     pub folder: PathBuf,
     pub keyframes_per_field: u32,
+    pub least_free_mb: u64,
 }
 
 /// Most frames that a field may keep: eight fingers of four fields then hold at most 256 pictures, some 60 MB.
 const KEYFRAMES_MOST: u32 = 8;
+
+/// Up to more than any disk of a workstation has.
+const LEAST_FREE_MB: std::ops::RangeInclusive<u64> = 10..=100_000_000;
 
 /// From every frame of a quick camera to one a minute.
 const EVERY_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
@@ -163,8 +177,9 @@ impl Here<'_> {
         self.only_its_own_keys(&source)?;
         match source.kind {
             SourceKind::Simulated => {
-                let settings = source.simulated.unwrap_or_default();
+                let mut settings = source.simulated.unwrap_or_default();
                 self.check("source.simulated", settings.check())?;
+                settings.mishap = settings.mishap.map(|path| self.absolute(&path));
                 Ok(SourceChoice::Simulated(settings))
             }
             SourceKind::Replay => {
@@ -270,8 +285,13 @@ impl Here<'_> {
             let message = format!("is {}: it must be 1 to {KEYFRAMES_MOST}", record.keyframes_per_field);
             return Err(self.wrong("record.keyframes_per_field", message));
         }
-        let folder = self.absolute(&record.folder);
-        Ok(Some(RecordChoice { folder, keyframes_per_field: record.keyframes_per_field }))
+        if !LEAST_FREE_MB.contains(&record.least_free_mb) {
+            let (least, most) = (LEAST_FREE_MB.start(), LEAST_FREE_MB.end());
+            let message = format!("is {}: it must be {least} to {most}", record.least_free_mb);
+            return Err(self.wrong("record.least_free_mb", message));
+        }
+        let raw::Record { keyframes_per_field, least_free_mb, folder } = record;
+        Ok(Some(RecordChoice { folder: self.absolute(&folder), keyframes_per_field, least_free_mb }))
     }
 
     /// Two outputs on one path would write into each other.

@@ -8,9 +8,11 @@ use serde::Deserialize;
 
 use crate::decode::with_tables;
 use crate::emit::web::Archive;
-use crate::emit::web::archive::{ArchiveError, Listed, Told};
-use crate::export::{self, html::html};
-use crate::record::verify::verify;
+use crate::emit::web::archive::{ArchiveError, Asked, Listed, Loops, Told};
+use crate::export::{self, ExportError, html::html};
+use crate::finger::Finger;
+use crate::record::amend::{Amendment, Name};
+use crate::record::amendments::Amendments;
 use crate::record::{ExamId, MAX_LINE, Records};
 use crate::report::{Event, ExamEvent, ExamReport, Line};
 
@@ -52,22 +54,17 @@ impl Archive for Exams {
 
     fn exam(&self, exam: &str) -> Result<Told, ArchiveError> {
         let folder = self.folder(exam)?;
-        let damaged = verify(&folder).err().map(|broken| broken.to_string());
-        let events = folder.join("events.jsonl");
-        let unreadable = |e| ArchiveError::Unreadable(format!("cannot read {}: {e}", events.display()));
-        let mut input = BufReader::new(File::open(&events).map_err(unreadable)?);
-        let mut lines = Vec::new();
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let length = input.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line).map_err(unreadable)?;
-            if length == 0 {
-                break;
-            }
-            // What is no event is what `damaged` speaks of.
-            lines.extend(told(&line));
-        }
-        Ok(Told { exam: exam.to_owned(), damaged, lines })
+        let (damaged, reread) = match export::reread(&folder) {
+            Ok(reread) => (None, serde_json::to_value(reread).map_err(|e| ArchiveError::Unreadable(e.to_string()))?),
+            Err(ExportError::Broken(broken)) => (Some(broken.to_string()), serde_json::Value::Null),
+            Err(other) => return Err(ArchiveError::Unreadable(other.to_string())),
+        };
+        // What is no event is what `damaged` speaks of.
+        let lines = lines_of(&folder.join("events.jsonl"), told)?;
+        let amendments = folder.join("amendments.jsonl");
+        let amended = |line: &[u8]| serde_json::from_slice(line).ok();
+        let amendments = if amendments.exists() { lines_of(&amendments, amended)? } else { Vec::new() };
+        Ok(Told { exam: exam.to_owned(), damaged, lines, amendments, reread })
     }
 
     fn keyframe(&self, exam: &str, file: &str) -> Result<(Vec<u8>, &'static str), ArchiveError> {
@@ -90,6 +87,58 @@ impl Archive for Exams {
         let language = language.parse().map_err(|_| ArchiveError::NotFound)?;
         let page = export::page(&folder, language, 1).map_err(|e| ArchiveError::Unreadable(e.to_string()))?;
         Ok(html(&page))
+    }
+
+    fn loops(&self, exam: &str, finger: Finger, field: u32) -> Result<Loops, ArchiveError> {
+        let found = export::correctable(&self.folder(exam)?, finger, field).map_err(|error| refused(&error))?;
+        let corrected = found.so_far().map_err(|why| ArchiveError::Refused(why.to_string()))?;
+        Ok(Loops { frame: found.frame, corrections: found.before.len(), measured: found.measured, corrected })
+    }
+
+    fn picture(&self, exam: &str, finger: Finger, field: u32) -> Result<(Vec<u8>, &'static str), ArchiveError> {
+        let picture =
+            export::correctable_picture(&self.folder(exam)?, finger, field).map_err(|error| refused(&error))?;
+        Ok((picture.bytes, picture.media.name()))
+    }
+
+    fn correct(&self, asked: &Asked, by: &str) -> Result<(), ArchiveError> {
+        let Asked { exam, finger, field, frame, correction } = asked;
+        let folder = self.folder(exam)?;
+        let by = by.parse::<Name>().map_err(|why| ArchiveError::Refused(format!("the operator's name: {why}")))?;
+        let found = export::correctable(&folder, *finger, *field).map_err(|error| refused(&error))?;
+        if found.frame != *frame {
+            let why = format!("frame {} stands for this field now: look at it again", found.frame);
+            return Err(ArchiveError::Refused(why));
+        }
+        found.with(*correction).map_err(|why| ArchiveError::Refused(why.to_string()))?;
+        let amendment = Amendment::Loop { finger: *finger, field: *field, frame: *frame, correction: *correction };
+        let amended = |error: crate::record::amendments::AmendError| ArchiveError::Refused(error.to_string());
+        let mut amendments = Amendments::open(&folder).map_err(amended)?;
+        amendments.add(by, jiff::Timestamp::now(), amendment).map(drop).map_err(amended)
+    }
+}
+
+fn refused(error: &ExportError) -> ArchiveError {
+    match error {
+        ExportError::NothingToCorrect { .. } => ArchiveError::Refused(error.to_string()),
+        _ => ArchiveError::Unreadable(error.to_string()),
+    }
+}
+
+/// What `take` makes of each line of a file.
+fn lines_of(
+    path: &Path,
+    take: impl Fn(&[u8]) -> Option<serde_json::Value>,
+) -> Result<Vec<serde_json::Value>, ArchiveError> {
+    let unreadable = |e| ArchiveError::Unreadable(format!("cannot read {}: {e}", path.display()));
+    let mut input = BufReader::new(File::open(path).map_err(unreadable)?);
+    let (mut lines, mut line) = (Vec::new(), Vec::new());
+    loop {
+        line.clear();
+        if input.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line).map_err(unreadable)? == 0 {
+            return Ok(lines);
+        }
+        lines.extend(take(&line));
     }
 }
 

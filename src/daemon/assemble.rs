@@ -180,10 +180,11 @@ pub type Opened = (Box<dyn Source>, Option<Box<dyn Reopen>>);
 /// The configured source.
 pub fn source(config: &Resolved) -> Result<Opened, CaptureError> {
     match &config.source {
-        // Never opened again: its clock and its script would begin anew, and frames belong to fingers by their time. On a
-        // machine too slow for it it is silent for a while, which is told.
+        // Opened again only where it can be unplugged. On a machine too slow for it it is silent for a while, which is told.
         SourceChoice::Simulated(settings) => {
-            Ok((Box::new(capture::simulated::Simulated::open(settings.clone())?), None))
+            let source = capture::simulated::Simulated::open(settings.clone())?;
+            let again = source.again().map(|again| Box::new(again) as Box<dyn Reopen>);
+            Ok((Box::new(source), again))
         }
         SourceChoice::Replay { path, settings } => Ok((Box::new(capture::Replay::open(path, settings.clone())?), None)),
         SourceChoice::V4l2 { device, settings, on_missing } => {

@@ -1,12 +1,13 @@
 //! A camera as the service has it: opened at the start or waited for, got back when it was lost, with the scale that
 //! was measured for it.
 
-use crate::calibrate::store::{Key, Store};
+use crate::calibrate::store::{Key, NoScale, Store};
 use crate::capture::hotplug::Hotplug;
 use crate::capture::v4l2::{Camera, ScaleOf};
 use crate::capture::{CaptureError, CaptureErrorKind, Source};
 use crate::config::{OnMissing, ScaleChoice};
 use crate::pipeline::recover::Reopen;
+use crate::scale::Known;
 
 /// Opens it, or lets something stand in for it until it is there. What waiting does not mend is a failure.
 pub fn open(camera: &mut Camera, on_missing: OnMissing) -> Result<Box<dyn Source>, CaptureError> {
@@ -56,10 +57,16 @@ impl Reopen for CameraOpener {
 
 /// Looks the scale up each time frames are wanted: it may have been measured anew, or have expired.
 pub fn scale_of(choice: Option<ScaleChoice>) -> ScaleOf {
-    let Some(ScaleChoice { file, magnification }) = choice else { return Box::new(|_, _| None) };
+    let Some(ScaleChoice { file, magnification }) = choice else { return Box::new(|_, _| Known::default()) };
     Box::new(move |device, size| {
         let key = Key { device: device.id.clone(), magnification: magnification.clone(), size };
-        let found = Store::at(&file).scale(&key, jiff::Timestamp::now());
-        found.inspect_err(|why| tracing::warn!("nothing is measured in micrometres: {why}")).ok()
+        match Store::at(&file).scale(&key, jiff::Timestamp::now()) {
+            Ok(scale) => Known { scale: Some(scale), expired: None },
+            Err(why) => {
+                tracing::warn!("nothing is measured in micrometres: {why}");
+                let expired = if let NoScale::Expired { expires, .. } = why { Some(expires) } else { None };
+                Known { scale: None, expired }
+            }
+        }
     })
 }

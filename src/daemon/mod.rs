@@ -4,6 +4,7 @@
 mod archive;
 pub mod assemble;
 mod camera;
+mod disk;
 mod loader;
 mod memory;
 pub mod notify;
@@ -138,6 +139,11 @@ impl Service {
             stop: service.running.stop.clone(),
         };
         let trigger = trigger.start().or_fail(Status::Unavailable)?;
+        let (paths, least_mb) = service.config.written_to();
+        if !paths.is_empty() {
+            let watched = disk::Disks { paths, least_mb }.watch(faults.clone(), service.running.stop.clone());
+            watched.or_fail(Status::Unavailable)?;
+        }
         // Joined first: commands come to their end before the frames do.
         service.running.threads.insert(0, ("trigger", trigger));
         let wires = Wires {

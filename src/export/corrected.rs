@@ -1,10 +1,14 @@
 //! What a reader's corrections of loops come to: the measure of the corrected frame stands for its field, beside the one
 //! that was made. Nothing of it is kept; it is worked out anew from the record and its amendments.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use serde::Serialize;
 
 use super::ExportError;
 use super::exam::{Exam, Keyframe};
+use super::picture::{Picture, load};
 use crate::aggregate::loops::{LoopPool, of_finger};
 use crate::finger::Finger;
 use crate::frame::FrameId;
@@ -30,13 +34,80 @@ pub struct Correctable {
     pub before: Vec<Correction>,
 }
 
+impl Correctable {
+    /// As the reader has it so far.
+    pub fn so_far(&self) -> Result<Measured, Uncorrectable> {
+        measure::corrected(&self.measured, &self.before, &Settings::default())
+    }
+
+    /// As it is with one correction more.
+    pub fn with(&self, correction: Correction) -> Result<Measured, Uncorrectable> {
+        let all: Vec<Correction> = self.before.iter().copied().chain([correction]).collect();
+        measure::corrected(&self.measured, &all, &Settings::default())
+    }
+}
+
 /// Reads an exam's folder, checks all of it, and finds what can be corrected in a field.
 pub fn correctable(folder: &Path, finger: Finger, field: u32) -> Result<Correctable, ExportError> {
     let exam = Exam::read(folder)?;
-    let nothing = ExportError::NothingToCorrect { finger, field };
-    let Some((kept, measured)) = exam.measured_frame(finger, field) else { return Err(nothing) };
+    let (kept, measured) = exam.measured_frame(finger, field).ok_or(nothing(finger, field))?;
     let before = exam.corrections(kept).map(|(_, correction)| correction).collect();
     Ok(Correctable { frame: kept.evidence.frame, measured: measured.clone(), before })
+}
+
+const fn nothing(finger: Finger, field: u32) -> ExportError {
+    ExportError::NothingToCorrect { finger, field }
+}
+
+/// The frame that can be corrected in a field, as any viewer shows it.
+pub fn correctable_picture(folder: &Path, finger: Finger, field: u32) -> Result<Picture, ExportError> {
+    let exam = Exam::read(folder)?;
+    let (kept, _) = exam.measured_frame(finger, field).ok_or(nothing(finger, field))?;
+    let announced = exam.provenance().and_then(|made| made.source.size);
+    load(folder, &kept.evidence, announced)?.map_err(|_| nothing(finger, field))
+}
+
+/// What readers have corrected in an exam, and what can be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Reread {
+    pub fields: Vec<RereadField>,
+    /// Over their fields, the corrected ones as they were corrected; only fingers with such a field.
+    pub fingers: BTreeMap<Finger, FingerMeasured>,
+}
+
+/// A field with a frame on which loops can be corrected.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RereadField {
+    pub finger: Finger,
+    pub field: u32,
+    pub corrections: usize,
+    /// Who corrected last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What it comes to; absent where nothing was corrected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<FieldMeasured>,
+    /// Why the corrections on record cannot be applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// Reads an exam's folder, checks all of it, and works out what its corrections come to.
+pub fn reread(folder: &Path) -> Result<Reread, ExportError> {
+    let exam = Exam::read(folder)?;
+    let one = |finger: Finger, field: u32| {
+        exam.measured_frame(finger, field)?;
+        let (corrections, by, measured, refused) = match exam.corrected(finger, field) {
+            None => (0, None, None, None),
+            Some(Ok(found)) => (found.corrections, Some(found.by.to_string()), Some(found.field), None),
+            Some(Err(why)) => (0, None, None, Some(why.to_string())),
+        };
+        Some(RereadField { finger, field, corrections, by, measured, refused })
+    };
+    let fields: Vec<RereadField> = exam.fields.iter().filter_map(|f| one(f.finger, f.number)).collect();
+    let corrected = |finger: &Finger| Some((*finger, exam.corrected_finger(*finger)?));
+    let fingers = exam.fingers.keys().filter_map(corrected).collect();
+    Ok(Reread { fields, fingers })
 }
 
 impl Exam {

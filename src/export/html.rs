@@ -13,6 +13,11 @@ use crate::report::NOTICE;
 
 const STYLE: &str = include_str!("report.css");
 
+/// Lines of a finger that stand beside its picture without making the card longer than that.
+const MANY: usize = 2;
+/// Remarks that have room on the first sheet: a call for each finger, and as many again.
+const FULL: usize = 16;
+
 /// The page's text. Everything that was typed by people is shown as text, whatever it holds.
 pub fn html(page: &Page) -> String {
     let style = format!("{STYLE}{}", printed(page));
@@ -148,9 +153,15 @@ fn signature(out: &mut String, signature: &Signature) {
 }
 
 fn pictures(out: &mut String, page: &Page) {
-    put(out, format_args!("<section class=\"pictures\"><h2>{}</h2>\n<p class=\"legend\">", escape(&page.pictures)));
+    // They begin a sheet, unless what is said before them has filled one and begun another.
+    let said: usize = page.remarks.iter().map(|section| section.lines.len()).sum();
+    let class = if said > FULL { "pictures on" } else { "pictures" };
+    put(out, format_args!("<section class=\"{class}\"><h2>{}</h2>\n<p class=\"legend\">", escape(&page.pictures)));
     page.legend.iter().for_each(|mark| legend(out, mark));
-    put(out, format_args!("<span>{}</span></p>\n<div class=\"cards\">\n", escape(&page.legend_more)));
+    // Where much is said each takes less room, so that all stands on two sheets.
+    let many = said > FULL || page.cards.iter().any(|card| card.fields.len() > MANY);
+    let class = if many { "cards many" } else { "cards" };
+    put(out, format_args!("<span>{}</span></p>\n<div class=\"{class}\">\n", escape(&page.legend_more)));
     page.cards.iter().for_each(|one| card(out, one));
     out.push_str("</div></section>\n");
 }

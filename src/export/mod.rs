@@ -18,7 +18,7 @@ mod sections;
 mod wording;
 pub mod words;
 
-pub use corrected::{Correctable, correctable};
+pub use corrected::{Correctable, Reread, RereadField, correctable, correctable_picture, reread};
 pub use overlay::marks;
 pub use page::Page;
 pub use words::Lang;

@@ -8,6 +8,7 @@ use super::page::{Fact, Section, Signature, Summary};
 use super::wording::translated;
 use super::words::{Lang, Word, utc};
 use crate::fast_track::Verdict;
+use crate::finger::Finger;
 use crate::outcome::Tally;
 use crate::record::amend::Amendment;
 use crate::record::verify::State;
@@ -85,16 +86,20 @@ fn picture(source: &SourceWords) -> String {
 }
 
 fn scale(source: &SourceWords, lang: Lang) -> String {
-    let Some(Scale { um_per_px, how, when, by }) = &source.scale else {
-        return lang.say(Word::NoScale).to_owned();
+    let Some(Scale { um_per_px, how, when, by, until }) = &source.scale else {
+        return match source.scale_expired {
+            Some(expired) => lang.fill(Word::ScaleExpired, &[&utc(expired)]),
+            None => lang.say(Word::NoScale).to_owned(),
+        };
     };
     let when = when.map_or_else(|| lang.say(Word::ScaleUndated).to_owned(), utc);
     let known = lang.fill(Word::ScaleKnown, &[&lang.number(*um_per_px, 3), lang.scale_method(*how), &when]);
     let by = by.as_ref().map(|by| lang.fill(Word::ScaleBy, &[by]));
+    let until = until.map(|until| lang.fill(Word::ScaleUntil, &[&utc(until)]));
     let wide = source
         .size
         .map(|size| lang.fill(Word::FieldWidth, &[&lang.number(f64::from(size.width) * um_per_px / 1000.0, 2)]));
-    lang.list(&[Some(known), by, wide].into_iter().flatten().collect::<Vec<_>>())
+    lang.list(&[Some(known), by, until, wide].into_iter().flatten().collect::<Vec<_>>())
 }
 
 fn preparation(exam: &Exam, lang: Lang) -> String {
@@ -192,8 +197,25 @@ fn own_call(called: &Called, lang: Lang) -> String {
     format!("{told} ({}){comment}", lang.list(&about))
 }
 
+/// A line for each finger and each thing that is said of some of its fields.
+fn of_fields(said: impl Iterator<Item = (Finger, u32, String)>, lang: Lang, one: Word, more: Word) -> Vec<String> {
+    let mut all: Vec<(Finger, String, Vec<String>)> = Vec::new();
+    for (finger, number, what) in said {
+        match all.iter_mut().find(|(of, same, _)| *of == finger && *same == what) {
+            Some((_, _, numbers)) => numbers.push(number.to_string()),
+            None => all.push((finger, what, vec![number.to_string()])),
+        }
+    }
+    let line = |(finger, what, numbers): &(Finger, String, Vec<String>)| {
+        let word = if numbers.len() > 1 { more } else { one };
+        lang.fill(word, &[lang.finger(*finger), &lang.list(numbers), what])
+    };
+    all.iter().map(line).collect()
+}
+
 fn contradictions(exam: &Exam, lang: Lang) -> Vec<String> {
-    let mut found: Vec<String> = exam.fields.iter().filter_map(|field| against_rule(field, lang)).collect();
+    let against = exam.fields.iter().filter_map(|field| against_rule(field, lang));
+    let mut found = of_fields(against, lang, Word::ContradictsRule, Word::ContradictRule);
     for (finger, result) in &exam.fingers {
         let name = lang.finger(*finger);
         if result.fields_positive > 0 && result.fields_negative > 0 {
@@ -214,7 +236,7 @@ fn contradictions(exam: &Exam, lang: Lang) -> Vec<String> {
     found
 }
 
-fn against_rule(field: &FieldResult, lang: Lang) -> Option<String> {
+fn against_rule(field: &FieldResult, lang: Lang) -> Option<(Finger, u32, String)> {
     if field.verdict != FieldVerdict::NotClassifiable(FieldDoubt::Contradiction) {
         return None;
     }
@@ -222,29 +244,25 @@ fn against_rule(field: &FieldResult, lang: Lang) -> Option<String> {
         Some(Verdict::Decided { rule, .. }) => lang.rule(rule),
         Some(Verdict::Undetermined) | None => lang.say(Word::Undetermined),
     };
-    Some(lang.fill(Word::ContradictsRule, &[lang.finger(field.finger), &field.number.to_string(), rule]))
+    Some((field.finger, field.number, rule.to_owned()))
 }
 
 fn not_measured(exam: &Exam, lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
     let Some(made) = exam.provenance() else { return lines };
     if made.source.scale.is_none() {
-        lines.push(lang.pair(lang.say(Word::Scale), lang.say(Word::NoScale)));
+        lines.push(lang.pair(lang.say(Word::Scale), &scale(&made.source, lang)));
     }
     if made.locator.is_none() {
         lines.push(lang.say(Word::NoLocator).to_owned());
         return lines;
     }
-    for field in &exam.fields {
-        let why = match &field.measured {
-            None => lang.say(Word::NoMeasuredFrame),
-            Some(measured) => match measured.not_measured {
-                Some(why) => lang.not_measured(why),
-                None => continue,
-            },
-        };
-        lines.push(lang.fill(Word::FieldNotMeasured, &[lang.finger(field.finger), &field.number.to_string(), why]));
-    }
+    let why = |field: &FieldResult| match &field.measured {
+        None => Some(lang.say(Word::NoMeasuredFrame)),
+        Some(measured) => measured.not_measured.map(|why| lang.not_measured(why)),
+    };
+    let said = exam.fields.iter().filter_map(|field| Some((field.finger, field.number, why(field)?.to_owned())));
+    lines.extend(of_fields(said, lang, Word::FieldNotMeasured, Word::FieldsNotMeasured));
     lines
 }
 

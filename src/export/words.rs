@@ -130,6 +130,8 @@ words! {
     ScaleKnown: "{} µm per pixel ({}); measured {}", "{} µm par pixel ({}) ; mesurée {}", "每像素 {} µm（{}）；测定于 {}";
     ScaleUndated: "at a time that is not recorded", "à une date non enregistrée", "未记录的时间";
     ScaleBy: "by {}", "par {}", "测定人 {}";
+    ScaleUntil: "valid until {}", "valable jusqu’au {}", "有效期至 {}";
+    ScaleExpired: "expired {}: nothing in micrometres from then on", "expirée le {} : rien en micromètres à partir de là", "已于 {} 过期：此后不给出任何微米数值";
     FieldWidth: "field {} mm wide", "champ de {} mm de large", "视野宽 {} mm";
     NoScale: "no scale: nothing in micrometres, no density, no giants", "pas d’échelle : rien en micromètres, ni densité ni mégacapillaires", "无比例：不给出任何微米数值、密度和巨大毛细血管";
     Preparation: "Preparation", "Préparation", "检查准备";
@@ -184,6 +186,7 @@ words! {
     NoContradictionsOfReader: "None between model and reader; no Fast Track rule to compare with.", "Aucune entre modèle et lecteur ; pas de règle Fast Track à comparer.", "模型与阅片者之间无矛盾；无 Fast Track 规则可比较。";
     NothingToCompare: "Nothing to compare: of what the model decided neither the Fast Track rules nor a reader said anything.", "Rien à comparer : de ce que le modèle a décidé, ni les règles Fast Track ni un lecteur n’ont rien dit.", "无可比较：对模型已判断的内容，Fast Track 规则和阅片者均未作出判断。";
     ContradictsRule: "{}, field {}: model and Fast Track rules contradict each other ({}); the field has no category", "{}, champ {} : le modèle et les règles Fast Track se contredisent ({}) ; le champ reste sans catégorie", "{}，视野 {}：模型与 Fast Track 规则矛盾（{}）；该视野不定类别";
+    ContradictRule: "{}, fields {}: model and Fast Track rules contradict each other ({}); these fields have no category", "{}, champs {} : le modèle et les règles Fast Track se contredisent ({}) ; ces champs restent sans catégorie", "{}，视野 {}：模型与 Fast Track 规则矛盾（{}）；这些视野不定类别";
     ContradictsFields: "{}: some fields above the upper threshold, others below the lower one", "{} : certains champs au-dessus du seuil haut, d’autres au-dessous du seuil bas", "{}：部分视野高于上阈值，部分低于下阈值";
     ContradictsReader: "{}: machine {}, reader {}", "{} : machine {}, lecteur {}", "{}：机器 {}，阅片者 {}";
     NotMeasuredHeading: "What was not measured", "Ce qui n’a pas été mesuré", "未测量的内容";
@@ -191,6 +194,7 @@ words! {
     NoField: "No field was recorded.", "Aucun champ n’a été enregistré.", "未记录任何视野。";
     NoLocator: "Loops: no network that finds them was configured, so nothing was measured.", "Anses : aucun réseau de localisation n’était configuré, rien n’a été mesuré.", "管袢：未配置定位网络，未作任何测量。";
     FieldNotMeasured: "{}, field {}: {}", "{}, champ {} : {}", "{}，视野 {}：{}";
+    FieldsNotMeasured: "{}, fields {}: {}", "{}, champs {} : {}", "{}，视野 {}：{}";
     NoMeasuredFrame: "no frame of it was measured", "aucune de ses images n’a été mesurée", "没有测量任何一帧";
     Faults: "Faults during the examination", "Incidents pendant l’examen", "检查期间的故障";
     Pictures: "Pictures", "Images", "图像";

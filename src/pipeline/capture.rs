@@ -15,6 +15,7 @@ use crate::capture::{CaptureError, CaptureErrorKind, Next, Source};
 use crate::emit::live::Live;
 use crate::frame::RawFrame;
 use crate::report::{Fault, FaultKind, SourceWords};
+use crate::time::Stamp;
 
 /// How long one wait for a frame may last: bounds the answer to a stop and the beat of the watchdog.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
@@ -127,6 +128,11 @@ struct Stream {
     heard_any: bool,
     silent: bool,
     next_seq: Option<u64>,
+    /// Number and stamp of the last frame.
+    last: Option<(u64, Stamp)>,
+    /// When a frame came that was another than the one before.
+    fresh: Instant,
+    frozen: bool,
     rate: RateWatch,
 }
 
@@ -145,6 +151,9 @@ impl Stream {
             heard_any: false,
             silent: false,
             next_seq: None,
+            last: None,
+            fresh: now,
+            frozen: false,
         }
     }
 
@@ -157,11 +166,15 @@ impl Stream {
             if let Some(slept) = sleep.since_last().filter(|_| live) {
                 self.woken(capture, slept)?;
             }
+            if live {
+                self.expiry(capture, jiff::Timestamp::now())?;
+            }
             if !capture.wanted.now() {
                 resting = true;
                 // Numbers go on in the device; what passed meanwhile was not lost, it was not asked for.
                 self.next_seq = None;
                 self.rate.interrupted();
+                self.last = None;
                 if let Err(error) = source.rest() {
                     return Ok(Over::Failed(error));
                 }
@@ -215,6 +228,16 @@ impl Stream {
         capture.out.pass(Tiding::Changed(Box::new(self.words.clone())))
     }
 
+    /// A scale that expires is none from that moment on, also in the middle of an exam.
+    fn expiry(&mut self, capture: &Capture, now: jiff::Timestamp) -> Result<(), Closed> {
+        let until = self.words.scale.as_ref().and_then(|scale| scale.until);
+        let Some(until) = until.filter(|until| *until <= now) else { return Ok(()) };
+        tracing::warn!("nothing is measured in micrometres any more: the scale expired on {until}");
+        (self.words.scale, self.words.scale_expired) = (None, Some(until));
+        // What opens later is told as it is then.
+        if self.opened { capture.out.pass(Tiding::Changed(Box::new(self.words.clone()))) } else { Ok(()) }
+    }
+
     fn frame(&mut self, capture: &Capture, mut raw: RawFrame, live: bool) -> Result<(), Closed> {
         raw.id.run = self.run;
         if let Some(live) = &capture.live {
@@ -226,11 +249,32 @@ impl Stream {
             self.rate.interrupted();
             capture.out.pass(Tiding::Fault(Fault { cleared: true, ..silence(self.silence()) }))?;
         }
-        if live && let Some(news) = self.rate.note(raw.id.seq, raw.at) {
-            self.rate_news(capture, news)?;
+        if live {
+            self.freshness(capture, &raw)?;
+            if let Some(news) = self.rate.note(raw.id.seq, raw.at) {
+                self.rate_news(capture, news)?;
+            }
         }
         let expected = self.next_seq.replace(raw.id.seq + 1).unwrap_or(raw.id.seq);
         capture.out.push(Captured { lost_before: raw.id.seq.saturating_sub(expected), raw }).map(drop)
+    }
+
+    /// A camera that sends one frame for ever still sends frames: only the driver's number and stamp tell.
+    fn freshness(&mut self, capture: &Capture, raw: &RawFrame) -> Result<(), Closed> {
+        let before = self.last.replace((raw.id.seq, raw.at));
+        if before.is_some_and(|(seq, at)| raw.id.seq <= seq || raw.at <= at) {
+            let limit = self.silence();
+            if self.fresh.elapsed() > limit && !std::mem::replace(&mut self.frozen, true) {
+                capture.tell(frozen(limit, false))?;
+            }
+            return Ok(());
+        }
+        self.fresh = Instant::now();
+        if std::mem::take(&mut self.frozen) {
+            self.rate.interrupted();
+            capture.out.pass(Tiding::Fault(frozen(self.silence(), true)))?;
+        }
+        Ok(())
     }
 
     fn rate_news(&mut self, capture: &Capture, news: News) -> Result<(), Closed> {
@@ -290,6 +334,22 @@ fn silence(limit: Duration) -> Fault {
     }
 }
 
+fn frozen(limit: Duration, cleared: bool) -> Fault {
+    Fault {
+        kind: FaultKind::Source,
+        message: if cleared {
+            "the microscope sends new frames again".to_owned()
+        } else {
+            format!(
+                "the picture is frozen: for {} s the microscope has sent one frame again and again",
+                limit.as_secs()
+            )
+        },
+        action: "unplug the microscope and plug it in again; the exam goes on with its next new frame".to_owned(),
+        cleared,
+    }
+}
+
 fn slow(measured: f64, granted: f64, cleared: bool) -> Fault {
     Fault {
         kind: FaultKind::Source,
@@ -334,6 +394,7 @@ mod tests {
     use crate::pipeline::queue::{Item, Policy, Popped, Receiver, mailbox};
     use crate::pipeline::recover::Reopen;
     use crate::report::SourceWords;
+    use crate::scale::Scale;
     use crate::time::{Clock, Stamp};
 
     /// Gives what it was told to, then ends.
@@ -352,6 +413,7 @@ mod tests {
                 frames_per_s: None,
                 measured_per_s: None,
                 scale: None,
+                scale_expired: None,
                 device: None,
             };
             let info = SourceInfo {
@@ -443,6 +505,45 @@ mod tests {
             told,
             ["opened", "frame 0.0 lost 0", "lost: as scripted", "Wait 1", "opened", "frame 1.0 lost 0", "finished"]
         );
+    }
+
+    /// A stream of its own, with what it tells.
+    fn stream(words: impl FnOnce(&mut SourceWords)) -> (Stream, Capture, Receiver<Captured>) {
+        let (out, received) = mailbox(64, Policy::Block);
+        let mut source = Scripted::source(vec![]).info().words.clone();
+        words(&mut source);
+        let (stop, beat, wanted) = (Stop::new(), Beat::default(), Wanted::always());
+        let capture = Capture { out, stop, beat, reopen: None, wanted, urgent: None, live: None };
+        (Stream::new(source, 0, true), capture, received)
+    }
+
+    #[test]
+    fn one_frame_again_and_again_is_told_as_frozen_until_a_new_one_comes() {
+        let (mut stream, capture, received) = stream(|_| {});
+        let mut send = |seq, late: u64| {
+            let Ok(Next::Frame(raw)) = frame(seq) else { unreachable!() };
+            stream.fresh = stream.fresh.checked_sub(Duration::from_secs(late)).unwrap();
+            stream.freshness(&capture, &raw).unwrap();
+        };
+        for (seq, late) in [(4, 0), (5, 0), (5, 0), (5, 2), (5, 2), (6, 0), (6, 0)] {
+            send(seq, late);
+        }
+        let told = told(&received);
+        assert!(told.len() == 2 && told[0].contains("is frozen") && told[1].contains("new frames again"), "{told:?}");
+    }
+
+    #[test]
+    fn a_scale_holds_until_it_expires_and_that_is_told_once() {
+        let until = jiff::Timestamp::from_second(1_790_000_000).unwrap();
+        let scale = Scale::new(2.0, crate::scale::ScaleMethod::Entered).unwrap();
+        let (mut stream, capture, received) = stream(|words| words.scale = Some(Scale { until: Some(until), ..scale }));
+        stream.opened = true;
+        let second = jiff::SignedDuration::from_secs(1);
+        for now in [until - second, until, until + second] {
+            stream.expiry(&capture, now).unwrap();
+        }
+        assert_eq!(told(&received), ["changed"]);
+        assert_eq!((stream.words.scale, stream.words.scale_expired), (None, Some(until)));
     }
 
     #[test]

@@ -233,6 +233,7 @@ mod tests {
             frames_per_s: None,
             measured_per_s: None,
             scale: None,
+            scale_expired: None,
             device: None,
         };
         let (clock, script) = (Clock::live(), Vec::new());

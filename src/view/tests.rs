@@ -30,6 +30,7 @@ fn calm() -> Snapshot {
         size: Some(Size::new(1280, 1024)),
         frames_per_s: Some(30.0),
         measured_per_s: None,
+        scale_expired: None,
         scale: None,
         device: None,
     });

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hairpin::capture::v4l2::{Camera, ScaleOf, Settings, V4l2};
 use hairpin::capture::{CaptureError, CaptureErrorKind, Next, Source};
 use hairpin::frame::{RawFrame, Size};
+use hairpin::scale::Known;
 use hairpin::time::Clock;
 
 /// The name under which the camera is known.
@@ -94,7 +95,7 @@ pub fn settings(size: Size) -> Settings {
 }
 
 pub fn camera(device: &str, settings: Settings) -> Camera {
-    let scale: ScaleOf = Box::new(|_, _| None);
+    let scale: ScaleOf = Box::new(|_, _| Known::default());
     Camera::new(device.parse().unwrap(), settings, Clock::live(), scale)
 }
 

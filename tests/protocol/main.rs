@@ -17,6 +17,7 @@ use crate::service::{
     PATIENCE, Service, allow_many_files, answer, ask, ended, event, line, next, present, settings, wires,
 };
 
+mod fuzz;
 mod http;
 mod page;
 mod service;

@@ -192,6 +192,7 @@ pub fn provenance() -> Provenance {
             size: Some(Size::new(64, 48)),
             frames_per_s: Some(30.0),
             measured_per_s: None,
+            scale_expired: None,
             scale: None,
             device: None,
         },

@@ -26,6 +26,7 @@ use tempfile::TempDir;
 
 pub const EXAM: &str = "20261123T103000Z-P017";
 pub const SIZE: Size = Size::new(128, 96);
+pub const EIGHT: [&str; 8] = ["R2", "R3", "R4", "R5", "L2", "L3", "L4", "L5"];
 
 /// What an exam is made of here.
 pub struct Plan {
@@ -36,6 +37,10 @@ pub struct Plan {
     pub dated: bool,
     pub format: Format,
     pub fingers: Vec<&'static str>,
+    /// Of each finger.
+    pub fields: u32,
+    /// Fingers that the reader has called.
+    pub called: Vec<&'static str>,
 }
 
 impl Default for Plan {
@@ -48,6 +53,8 @@ impl Default for Plan {
             dated: true,
             format: Format::Mjpeg,
             fingers: vec!["R2", "R3", "R4"],
+            fields: 1,
+            called: vec!["R2"],
         }
     }
 }
@@ -88,32 +95,36 @@ impl Plan {
         }
         let skipped = ExamEvent::Skipped { finger: finger("L5"), reason: "dressing".to_owned() };
         self.write(&mut writer, 8000, Event::Exam(skipped));
-        self.write(
-            &mut writer,
-            8001,
-            Event::OwnCall(OwnCallEvent {
-                finger: finger("R2"),
+        for name in &self.called {
+            let call = OwnCallEvent {
+                finger: finger(name),
                 call: OwnCall::Category1,
                 comment: self.comment.clone(),
                 blinded: Some(true),
                 by: "Dr. A. Reader".to_owned(),
-            }),
-        );
+            };
+            self.write(&mut writer, 8001, Event::OwnCall(call));
+        }
         Recorded { folder: records.folder(&exam), root, writer: Some(writer) }
     }
 
     fn finger(&self, writer: &mut Writer, name: Finger, at_ms: u64) {
-        let frame = self.frame(at_ms);
         self.write(writer, at_ms, Event::Exam(ExamEvent::FingerBegan { finger: name }));
-        let measures = self.locator && name != finger("R4");
-        self.write(writer, at_ms + 1, finding(frame.id, name));
-        if measures {
-            let measured = if self.scale { measured() } else { nothing(NotMeasured::NoScale) };
-            let told = FrameMeasured { frame: frame.id, finger: Some(name), field: Some(1), measured };
-            self.write(writer, at_ms + 2, Event::Measured(Box::new(told)));
+        let mut evidence = Vec::new();
+        for number in 1..=self.fields {
+            let at_ms = at_ms + u64::from(number - 1) * 10;
+            let frame = self.frame(at_ms);
+            let measures = self.locator && name != finger("R4");
+            self.write(writer, at_ms + 1, finding(frame.id, name));
+            if measures {
+                let measured = if self.scale { measured() } else { nothing(NotMeasured::NoScale) };
+                let told = FrameMeasured { frame: frame.id, finger: Some(name), field: Some(number), measured };
+                self.write(writer, at_ms + 2, Event::Measured(Box::new(told)));
+            }
+            evidence = vec![writer.keyframe(name, number, &frame).unwrap()];
+            let field = FieldResult { number, place: number, ..self.field(name, measures, evidence.clone()) };
+            self.write(writer, at_ms + 3, Event::Field(field));
         }
-        let evidence = vec![writer.keyframe(name, 1, &frame).unwrap()];
-        self.write(writer, at_ms + 3, Event::Field(self.field(name, measures, evidence.clone())));
         self.write(writer, at_ms + 4, Event::Finger(self.result(name, evidence)));
     }
 
@@ -213,6 +224,7 @@ impl Plan {
         let scale = Scale {
             when: Some("2026-11-20T08:00:00Z".parse().unwrap()),
             by: Some("T. Echnician".to_owned()),
+            until: Some("2027-05-19T08:00:00Z".parse().unwrap()),
             ..Scale::new(2.5, ScaleMethod::StageMicrometer).unwrap()
         };
         let locator = LocatorWords {
@@ -252,6 +264,7 @@ impl Plan {
                 size: Some(SIZE),
                 frames_per_s: Some(30.0),
                 measured_per_s: Some(29.97),
+                scale_expired: None,
                 scale: self.scale.then_some(scale),
                 device: Some(Box::new(device())),
             },

@@ -81,6 +81,11 @@ impl Browser {
     }
 
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        self.answer(method, path, body).unwrap_or_else(|refused| panic!("{method} {path}: {refused}"))
+    }
+
+    /// What the driver answers, or its error.
+    fn answer(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Value> {
         let mut conn = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         conn.set_read_timeout(Some(PATIENCE)).unwrap();
         let body = body.map(Value::to_string).unwrap_or_default();
@@ -108,13 +113,25 @@ impl Browser {
         let mut bytes = vec![0; length];
         answer.read_exact(&mut bytes).unwrap();
         let answer: Value = serde_json::from_slice(&bytes).unwrap();
-        let value = &answer["value"];
-        assert!(value["error"].is_null(), "{method} {path}: {value}");
-        value.clone()
+        let value = answer["value"].clone();
+        if value["error"].is_null() { Ok(value) } else { Err(value) }
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
         self.call("POST", &format!("/session/{}{path}", self.session), Some(body))
+    }
+
+    /// Runs a script in each page from now on, before any of its own.
+    pub fn before_each_page(&self, script: &str) {
+        let params = json!({"source": script});
+        let command = json!({"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": params});
+        self.post("/goog/cdp/execute", &command);
+    }
+
+    /// The page as it is printed, as PDF.
+    pub fn print(&self) -> Vec<u8> {
+        let printed = self.post("/print", &json!({"background": true, "page": {"width": 21.0, "height": 29.7}}));
+        base64::engine::general_purpose::STANDARD.decode(printed.as_str().unwrap()).unwrap()
     }
 
     pub fn go(&self, url: &str) {
@@ -152,11 +169,29 @@ impl Browser {
         self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": presses}]}));
     }
 
-    /// Clicks where the element of this selector is.
+    /// Clicks where the element of this selector is. One that is drawn anew between looking and clicking is looked for again.
     pub fn click(&self, selector: &str) {
-        let found = self.post("/element", &json!({"using": "css selector", "value": selector}));
-        let element = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
-        self.post(&format!("/element/{element}/click"), &json!({}));
+        loop {
+            let found = self.post("/element", &json!({"using": "css selector", "value": selector}));
+            let element = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+            let path = format!("/session/{}/element/{element}/click", self.session);
+            match self.answer("POST", &path, Some(&json!({}))) {
+                Ok(_) => return,
+                Err(refused) if refused["error"] == "stale element reference" => {}
+                Err(refused) => panic!("click on {selector}: {refused}"),
+            }
+        }
+    }
+
+    /// Presses and lets go at a place of the window, as a "mouse" or a finger ("touch").
+    pub fn point(&self, kind: &str, x: i64, y: i64) {
+        let actions = json!([
+            {"type": "pointerMove", "duration": 0, "x": x, "y": y, "origin": "viewport"},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]);
+        let source = json!({"type": "pointer", "id": kind, "parameters": {"pointerType": kind}, "actions": actions});
+        self.post("/actions", &json!({"actions": [source]}));
     }
 
     /// What the console said, as text; empty when nothing went wrong.

@@ -61,6 +61,7 @@ impl Camera {
             frames_per_s: None,
             measured_per_s: None,
             scale: None,
+            scale_expired: None,
             device: None,
         };
         Absent { info: info(words, self.clock.clone()), why: Some(why) }

@@ -30,7 +30,7 @@ use super::devices::{Device, Tree};
 use super::{CaptureError, CaptureErrorKind, Next, Source, SourceInfo};
 use crate::frame::{Colour, Format, FrameId, RawFrame, Size};
 use crate::report::{DeviceWords, SourceWords};
-use crate::scale::Scale;
+use crate::scale;
 use crate::time::{Clock, Stamp};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -84,7 +84,7 @@ impl Settings {
 }
 
 /// Looks up the scale of a device at a picture size, at this moment.
-pub type ScaleOf = Box<dyn Fn(&DeviceWords, Size) -> Option<Scale> + Send + Sync>;
+pub type ScaleOf = Box<dyn Fn(&DeviceWords, Size) -> scale::Known + Send + Sync>;
 
 fn info(words: SourceWords, clock: Clock) -> SourceInfo {
     SourceInfo { words, live: true, clock, script: Vec::new(), frames_total: None, stills: false }
@@ -161,8 +161,9 @@ impl V4l2 {
         self.held = held;
         if let Some(device) = &mut self.info.words.device {
             device.controls = controls;
-            // An expiry falls into no exam: it is looked at when frames are wanted anew.
-            self.info.words.scale = (self.scale)(device, self.size);
+            // It may have been measured anew meanwhile. That it expires while frames flow is seen where they are taken.
+            let known = (self.scale)(device, self.size);
+            (self.info.words.scale, self.info.words.scale_expired) = (known.scale, known.expired);
         }
         self.ring.start().map_err(|t| self.trouble(t))
     }

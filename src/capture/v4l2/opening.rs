@@ -50,6 +50,7 @@ impl Opening<'_> {
             frames_per_s,
             measured_per_s: None,
             scale: None,
+            scale_expired: None,
             device: Some(Box::new(self.words(abi::text(&capability.driver)))),
         };
         let mut source = V4l2 {

@@ -7,6 +7,7 @@ use super::opening::Opening;
 use super::ring::Ring;
 use super::*;
 use crate::capture::select::Identity;
+use crate::scale::Known;
 
 const PATIENCE: Duration = Duration::from_millis(1);
 
@@ -192,7 +193,7 @@ fn open(fake: &Fake, settings: &Settings) -> Result<V4l2, CaptureError> {
     let identity = Identity::of(&device, &[]);
     let tree = Tree { sys: "/nowhere".into(), dev: "/nowhere".into(), proc: "/nowhere".into() };
     let opening = Opening { device: &device, identity: &identity, tree: &tree, settings };
-    let scale: ScaleOf = Box::new(|_, _| None);
+    let scale: ScaleOf = Box::new(|_, _| Known::default());
     opening.open(Box::new(fake.clone()), Clock::live(), Arc::new(scale))
 }
 

@@ -11,6 +11,9 @@ use axum::routing::get;
 use serde::Serialize;
 
 use super::House;
+use crate::finger::Finger;
+use crate::frame::FrameId;
+use crate::measured::{Correction, Measured};
 
 /// One exam of the list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,6 +40,32 @@ pub struct Told {
     pub damaged: Option<String>,
     /// Its lines but for single frames' findings, measurements and verdicts of the gate.
     pub lines: Vec<serde_json::Value>,
+    /// What readers added after its close.
+    pub amendments: Vec<serde_json::Value>,
+    /// What they corrected and what that comes to; null where the record does not hold what was written.
+    pub reread: serde_json::Value,
+}
+
+/// The frame of a field on which loops can be corrected.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Loops {
+    pub frame: FrameId,
+    pub corrections: usize,
+    /// As they were measured.
+    pub measured: Measured,
+    /// As readers have corrected them so far.
+    pub corrected: Measured,
+}
+
+/// One correction that somebody asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    pub exam: String,
+    pub finger: Finger,
+    pub field: u32,
+    /// The one that was looked at.
+    pub frame: FrameId,
+    pub correction: Correction,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +74,9 @@ pub enum ArchiveError {
     NotFound,
     #[error("{0}")]
     Unreadable(String),
+    /// It can be read, and what was asked for cannot be done to it.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Where earlier exams are read. Called on threads that may wait for a disk.
@@ -56,6 +88,11 @@ pub trait Archive: Send + Sync {
     fn keyframe(&self, exam: &str, file: &str) -> Result<(Vec<u8>, &'static str), ArchiveError>;
     /// The exam's report as a page that stands alone, in a language of the page.
     fn report(&self, exam: &str, language: &str) -> Result<String, ArchiveError>;
+    fn loops(&self, exam: &str, finger: Finger, field: u32) -> Result<Loops, ArchiveError>;
+    /// The frame of those loops, as any browser shows it, and its media type.
+    fn picture(&self, exam: &str, finger: Finger, field: u32) -> Result<(Vec<u8>, &'static str), ArchiveError>;
+    /// Puts a reader's correction on record, as an amendment in this name.
+    fn correct(&self, asked: &Asked, by: &str) -> Result<(), ArchiveError>;
 }
 
 impl IntoResponse for ArchiveError {
@@ -63,6 +100,7 @@ impl IntoResponse for ArchiveError {
         let code = match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Refused(_) => StatusCode::CONFLICT,
         };
         (code, format!("{self}\n")).into_response()
     }
@@ -74,6 +112,8 @@ pub(super) fn routes() -> Router<Arc<House>> {
         .route("/exams/{exam}", get(exam))
         .route("/exams/{exam}/keyframes/{file}", get(keyframe))
         .route("/exams/{exam}/report/{language}", get(report))
+        .route("/exams/{exam}/loops/{finger}/{field}", get(loops))
+        .route("/exams/{exam}/loops/{finger}/{field}/picture", get(picture))
 }
 
 type Kept = ([(HeaderName, &'static str); 1], Vec<u8>);
@@ -103,8 +143,23 @@ async fn report(
     Ok(([(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_DISPOSITION, "attachment")], html))
 }
 
+async fn loops(
+    State(house): State<Arc<House>>,
+    Path((exam, finger, field)): Path<(String, Finger, u32)>,
+) -> Result<axum::Json<Loops>, ArchiveError> {
+    read(&house, move |archive| archive.loops(&exam, finger, field)).await.map(axum::Json)
+}
+
+async fn picture(
+    State(house): State<Arc<House>>,
+    Path((exam, finger, field)): Path<(String, Finger, u32)>,
+) -> Result<Kept, ArchiveError> {
+    let (bytes, media) = read(&house, move |archive| archive.picture(&exam, finger, field)).await?;
+    Ok(([(CONTENT_TYPE, media)], bytes))
+}
+
 /// Off the network's thread: a disk may let one wait.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     house: &House,
     work: impl FnOnce(&dyn Archive) -> Result<T, ArchiveError> + Send + 'static,
 ) -> Result<T, ArchiveError> {

@@ -40,6 +40,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     asset!("/setup.js", JS, "setup.js"),
     asset!("/health.js", JS, "health.js"),
     asset!("/archive.js", JS, "archive.js"),
+    asset!("/correct.js", JS, "correct.js"),
     asset!("/words.js", JS, "words.js"),
     asset!("/dom.js", JS, "dom.js"),
 ];
@@ -150,8 +151,17 @@ mod tests {
         ] {
             keys.push(format!("doubt.{}", named(serde_json::to_value(why).unwrap())));
         }
-        for kind in [FaultKind::Source, FaultKind::Record, FaultKind::Output, FaultKind::Inference, FaultKind::Internal]
-        {
+        for kind in [
+            FaultKind::Source,
+            FaultKind::Record,
+            FaultKind::Disk,
+            FaultKind::Output,
+            FaultKind::Inference,
+            FaultKind::Provider,
+            FaultKind::Remote,
+            FaultKind::SecondOpinion,
+            FaultKind::Internal,
+        ] {
             keys.push(format!("fault.{}", named(serde_json::to_value(kind).unwrap())));
         }
         use crate::outcome::RejectReason as R;

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 use super::floor::Holder;
 use crate::emit::protocol::{Refusal, Reply};
+use crate::finger::Finger;
+use crate::frame::FrameId;
+use crate::measured::Correction;
 
 /// Longest token that is looked at.
 const TOKEN_MOST: usize = 256;
@@ -37,6 +40,16 @@ pub(super) enum Said {
     /// A request of the control protocol.
     Ask {
         request: Map<String, Value>,
+    },
+    /// Correct a loop of an earlier exam.
+    Correct {
+        #[serde(default)]
+        id: Option<u64>,
+        exam: String,
+        finger: Finger,
+        field: u32,
+        frame: FrameId,
+        correction: Correction,
     },
 }
 
@@ -105,6 +118,10 @@ mod tests {
             assert_eq!(understand(text).unwrap(), said, "{text}");
         }
         assert!(matches!(understand(r#"{"do":"ask","request":{"command":"field"}}"#), Ok(Said::Ask { .. })));
+        let correct = r#"{"do":"correct","id":4,"exam":"e-1","finger":"R4","field":1,"frame":{"run":0,"seq":7},
+            "correction":{"correction":"removed","apex":[410.0,220.0]}}"#;
+        let Ok(Said::Correct { id: Some(4), field: 1, correction, .. }) = understand(correct) else { panic!() };
+        assert_eq!(correction, Correction::Removed { apex: [410.0, 220.0] });
     }
 
     #[test]
@@ -119,6 +136,7 @@ mod tests {
             r#"{"do":"leave","now":1}"#,
             r#"{"do":"ask","request":"Jane Doe"}"#,
             r#"{"do":"take","name":7}"#,
+            r#"{"do":"correct","exam":"Jane Doe","finger":"R9"}"#,
             &long,
         ] {
             let refused = understand(text).unwrap_err();

@@ -10,13 +10,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::House;
+use super::archive::Asked;
 use super::floor::{Held, Holder, name};
 use super::message::{Said, Say, understand};
+use super::{House, archive};
 use crate::emit::bounded::Peer;
 use crate::emit::control::Who;
 use crate::emit::live::Watch;
-use crate::emit::protocol::{Code, Refusal, Reply};
+use crate::emit::protocol::{Code, Id, Refusal, Reply};
 use crate::emit::token::Right;
 use crate::emit::{Given, Reader};
 
@@ -210,6 +211,9 @@ impl Session {
                 Ok(())
             }
             Said::Ask { request } => self.ask(request).await,
+            Said::Correct { id, exam, finger, field, frame, correction } => {
+                self.correct(id.map(Id::Number), Asked { exam, finger, field, frame, correction }).await
+            }
         }
     }
 
@@ -248,6 +252,24 @@ impl Session {
                 self.say(&Say::Reply { reply: &Reply::new(id, Err(refusal)) }).await
             }
         }
+    }
+
+    /// What a correction does stands in the exam's amendments, with who asked for it and when.
+    async fn correct(&mut self, id: Option<Id>, asked: Asked) -> Result<(), Over> {
+        let by = match self.may_ask(false) {
+            Ok(Who::Operator { name, from }) => {
+                tracing::info!(operator = name, %from, exam = asked.exam, finger = %asked.finger, "correction at the page");
+                name
+            }
+            Ok(other) => other.to_string(),
+            Err(refusal) => return self.say(&Say::Reply { reply: &Reply::new(id, Err(refusal)) }).await,
+        };
+        let house = self.house.clone();
+        self.replies.spawn(async move {
+            let done = archive::read(&house, move |archive| archive.correct(&asked, &by)).await;
+            Reply::new(id, done.map_err(|error| Refusal::new(Code::Refused, error.to_string())))
+        });
+        Ok(())
     }
 
     /// Whether a command may go on its way, and in whose name.

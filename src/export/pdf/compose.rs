@@ -12,28 +12,54 @@ const TINT: Colour = [0xF3, 0xF6, 0xF9];
 const WARN_TINT: Colour = [0xFF, 0xF4, 0xE8];
 const RULE: Colour = [0xC9, 0xD0, 0xD8];
 const GUTTER: f32 = 10.0;
-/// Of the kept frames.
-const SHOT: f32 = 126.0;
+
+/// How much room the pictures and what stands beside them take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    /// Width of the kept frames.
+    shot: f32,
+    /// Of what each field came to.
+    note: Style,
+    /// The pictures begin a sheet of their own.
+    apart: bool,
+}
+
+/// From the largest to the smallest that can still be read at arm's length: the largest with which all stands on two
+/// sheets is taken.
+pub(super) const CUTS: [Cut; 6] = [
+    cut(126.0, 6.2, true),
+    cut(110.0, 5.8, true),
+    cut(98.0, 5.4, true),
+    cut(88.0, 5.0, true),
+    cut(98.0, 5.4, false),
+    cut(88.0, 5.0, false),
+];
+
+const fn cut(shot: f32, size: f32, apart: bool) -> Cut {
+    Cut { shot, note: Style::plain(size), apart }
+}
 
 /// Shares of the table's width, in the order of its columns.
 const COLUMNS: [f32; 11] = [0.145, 0.165, 0.1, 0.065, 0.08, 0.14, 0.07, 0.065, 0.055, 0.06, 0.055];
 
-pub(super) fn compose(sheets: &mut Sheets<'_>, page: &Page) {
+pub(super) fn compose(sheets: &mut Sheets<'_>, page: &Page, cut: Cut) {
     top(sheets, page);
     facts(sheets, &page.head, TEXT, 2);
     summary(sheets, &page.summary);
     table(sheets, &page.table);
     remarks(sheets, &page.remarks);
     signature(sheets, &page.signature);
-    sheets.new_sheet();
+    if cut.apart {
+        sheets.new_sheet();
+    }
     heading(sheets, &page.pictures);
     legend(sheets, page);
     for (row, cards) in page.cards.chunks(2).enumerate() {
-        let heights = cards.iter().map(|one| card_height(sheets, one));
+        let heights = cards.iter().map(|one| card_height(sheets, one, cut));
         let height = heights.fold(0.0, f32::max);
         sheets.room(height);
         for (column, one) in cards.iter().enumerate() {
-            card(sheets, one, row * 2 + column, column as f32, height);
+            card(sheets, one, (row * 2 + column, column as f32), height, cut);
         }
         sheets.y += height + 5.0;
     }
@@ -194,28 +220,29 @@ fn card_width() -> f32 {
     (MEASURE - GUTTER) / 2.0
 }
 
-fn shot_height(shot: &Shot) -> f32 {
-    SHOT * shot.picture.size.height as f32 / shot.picture.size.width as f32
+fn shot_height(shot: &Shot, width: f32) -> f32 {
+    width * shot.picture.size.height as f32 / shot.picture.size.width as f32
 }
 
 const HEAD: Style = Style::plain(8.2);
 const NOTE: Style = Style::plain(6.2);
+const CAPTION: Style = Style::plain(5.6).in_colour(QUIET);
 
 /// Of a card with its frame.
-fn card_height(sheets: &Sheets<'_>, card: &Card) -> f32 {
+fn card_height(sheets: &Sheets<'_>, card: &Card, cut: Cut) -> f32 {
     let width = card_width() - 8.0;
     let head = HEAD.leading() + NOTE.leading() + sheets.height(&card.call, NOTE.bold(), width);
     let shots: f32 = card
         .shots
         .iter()
-        .map(|shot| shot_height(shot) + sheets.height(&shot.caption, Style::plain(5.6), SHOT) + 3.0)
+        .map(|shot| shot_height(shot, cut.shot) + sheets.height(&shot.caption, CAPTION, cut.shot) + 3.0)
         .sum();
-    let unseen = card.unseen.as_ref().map_or(0.0, |unseen| sheets.height(unseen, NOTE, SHOT));
-    let fields: f32 = card.fields.iter().map(|line| sheets.height(line, NOTE, width - SHOT - 6.0) + 2.0).sum();
+    let unseen = card.unseen.as_ref().map_or(0.0, |unseen| sheets.height(unseen, NOTE, cut.shot));
+    let fields: f32 = card.fields.iter().map(|line| sheets.height(line, cut.note, width - cut.shot - 6.0) + 2.0).sum();
     head + f32::max(shots + unseen, fields) + 7.0
 }
 
-fn card(sheets: &mut Sheets<'_>, card: &Card, number: usize, column: f32, height: f32) {
+fn card(sheets: &mut Sheets<'_>, card: &Card, (number, column): (usize, f32), height: f32, cut: Cut) {
     let (x, top, width) = (LEFT + column * (card_width() + GUTTER), sheets.y, card_width());
     let frame = [[x, top], [x + width, top], [x + width, top + height], [x, top + height]];
     let frame = Stroke { points: frame.to_vec(), closed: true, colour: RULE, width: 0.6, dashed: false };
@@ -228,23 +255,23 @@ fn card(sheets: &mut Sheets<'_>, card: &Card, number: usize, column: f32, height
     y += NOTE.leading() + 2.0;
     let mut fields = y;
     for (i, shot) in card.shots.iter().enumerate() {
-        y += picture(sheets, shot, (number, i), [x, y]);
+        y += picture(sheets, shot, (number, i), [x, y], cut.shot);
     }
     if let Some(unseen) = &card.unseen {
-        sheets.block([x, y], SHOT, NOTE.in_colour(QUIET), unseen);
+        sheets.block([x, y], cut.shot, NOTE.in_colour(QUIET), unseen);
     }
     for line in &card.fields {
-        fields += sheets.block([x + SHOT + 6.0, fields], width - SHOT - 6.0, NOTE, line) + 2.0;
+        fields += sheets.block([x + cut.shot + 6.0, fields], width - cut.shot - 6.0, cut.note, line) + 2.0;
     }
 }
 
 /// A kept frame with what is drawn over it; gives the height that it takes.
-fn picture(sheets: &mut Sheets<'_>, shot: &Shot, (card, number): (usize, usize), [x, y]: [f32; 2]) -> f32 {
-    let height = shot_height(shot);
-    let area: Area = [x, y, SHOT, height];
+fn picture(sheets: &mut Sheets<'_>, shot: &Shot, (card, number): (usize, usize), [x, y]: [f32; 2], width: f32) -> f32 {
+    let height = shot_height(shot, width);
+    let area: Area = [x, y, width, height];
     sheets.put(Item::Picture { card, shot: number, area });
     sheets.put(Item::Clip(area));
-    let scale = SHOT / shot.picture.size.width as f32;
+    let scale = width / shot.picture.size.width as f32;
     let place = |[px, py]: [f32; 2]| [x + px * scale, y + py * scale];
     for stroke in &shot.overlay.strokes {
         let points = stroke.points.iter().copied().map(place).collect();
@@ -253,13 +280,13 @@ fn picture(sheets: &mut Sheets<'_>, shot: &Shot, (card, number): (usize, usize),
     for Label { at, ends_there, size, colour, text } in &shot.overlay.labels {
         let style = Style::plain(size * scale).bold().in_colour(*colour);
         let [left, base] = place(*at);
-        let width = sheets.faces.width(text, true) * style.size;
-        let left = if *ends_there { left - width } else { left };
+        let long = sheets.faces.width(text, true) * style.size;
+        let left = if *ends_there { left - long } else { left };
         // A dark ground in place of the dark edge that a browser draws.
-        let ground = [left - 0.6, base - style.size * 0.8, width + 1.2, style.size];
+        let ground = [left - 0.6, base - style.size * 0.8, long + 1.2, style.size];
         sheets.put(Item::Fill { area: ground, colour: [0x11, 0x11, 0x11] });
         sheets.put(Item::Words { at: [left, base], style, text: text.clone() });
     }
     sheets.put(Item::Unclip);
-    height + sheets.block([x, y + height + 1.0], SHOT, Style::plain(5.6).in_colour(QUIET), &shot.caption) + 3.0
+    height + sheets.block([x, y + height + 1.0], width, CAPTION, &shot.caption) + 3.0
 }

@@ -16,7 +16,7 @@ use krilla::paint::{Fill, FillRule, LineJoin, Stroke as PdfStroke, StrokeDash};
 use krilla::surface::Surface;
 use krilla::{Document, SerializeSettings};
 
-use self::compose::compose;
+use self::compose::{CUTS, compose};
 use self::layout::{Area, HEIGHT, Item, LEFT, MEASURE, QUIET, Sheets, Style, WIDTH};
 use super::overlay::{Colour, Stroke};
 use super::page::Page;
@@ -32,15 +32,16 @@ pub enum PdfError {
     Made(String),
 }
 
+/// What a clinic files of an exam: one to two pages.
+const SHEETS: usize = 2;
+
 fn made(error: impl std::fmt::Display) -> PdfError {
     PdfError::Made(error.to_string())
 }
 
 /// The bytes of the PDF. The same page and fonts give the same bytes.
 pub fn pdf(page: &Page, faces: &Faces) -> Result<Vec<u8>, PdfError> {
-    let mut sheets = Sheets::new(faces);
-    compose(&mut sheets, page);
-    let mut sheets = sheets.done()?;
+    let mut sheets = composed(page, faces)?;
     feet(&mut sheets, page, faces)?;
     let images = images(page)?;
     let mut configuration = ConfigurationBuilder::new();
@@ -60,6 +61,23 @@ pub fn pdf(page: &Page, faces: &Faces) -> Result<Vec<u8>, PdfError> {
         drawn.finish();
     }
     document.finish().map_err(|error| made(format!("{error:?}")))
+}
+
+/// As large as two sheets allow; a report that needs more of them in any case is not made smaller for it.
+fn composed(page: &Page, faces: &Faces) -> Result<Vec<Vec<Item>>, FontError> {
+    let with = |cut| {
+        let mut sheets = Sheets::new(faces);
+        compose(&mut sheets, page, cut);
+        sheets.done()
+    };
+    let first = with(CUTS[0])?;
+    for cut in CUTS.into_iter().skip(1).take_while(|_| first.len() > SHEETS) {
+        let smaller = with(cut)?;
+        if smaller.len() <= SHEETS {
+            return Ok(smaller);
+        }
+    }
+    Ok(first)
 }
 
 fn metadata(page: &Page) -> Metadata {

@@ -6,6 +6,7 @@ mod commands;
 mod frames;
 mod model;
 mod outlets;
+mod provider;
 mod rates;
 mod run;
 mod second;
@@ -183,6 +184,7 @@ impl Desk {
         wanted: &Wanted,
     ) {
         let mut models = self.loading.as_ref().map_or_else(never, |loading| loading.loaded.clone());
+        self.tell_provider();
         loop {
             beat.tick();
             select! {

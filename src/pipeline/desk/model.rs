@@ -80,6 +80,7 @@ impl Desk {
             run.read_by_another = run.fields.len();
         }
         tracing::info!(model = model.id(), generation = self.generation, "another model reads");
+        self.tell_provider();
         let provenance = Some(Box::new(self.settings.provenance.clone()));
         let event = told(ModelChange::Running, bundle.display().to_string(), Some(model));
         self.publish(self.now(), Event::Model(ModelEvent { provenance, ..event }));

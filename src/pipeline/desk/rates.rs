@@ -20,6 +20,10 @@ pub struct Meter {
 
 impl Meter {
     pub fn captured(&mut self, at: Stamp) {
+        // The same frame again is no other frame.
+        if self.captured.back().is_some_and(|last| at == *last) {
+            return;
+        }
         self.captured.push_back(at);
         while self.captured.front().is_some_and(|first| at.since(*first) > WINDOW) {
             self.captured.pop_front();

@@ -1,13 +1,15 @@
 // Earlier exams: the list, one of them with its kept frames and its lines, and one finger across a subject's visits.
 
 import { by, el } from "./dom.js";
-import { chosen, t, date, fingerName, label, who } from "./words.js";
+import { chosen, t, date, number, fingerName, label, who } from "./words.js";
 import { PROTOCOL } from "./hands.js";
-import { callWords, intervalWords, summary } from "./reading.js";
+import { callWords, densityWords, summary } from "./reading.js";
+import { Corrections } from "./correct.js";
 
 export class Archive {
-  constructor(link) {
+  constructor(link, conduct) {
     this.link = link;
+    this.conduct = conduct;
     this.exams = [];
     this.pictures = [];
     this.turn = 0;
@@ -56,7 +58,7 @@ export class Archive {
         told.damaged ? null : el("div", {}, el("button", { type: "button", id: "report", on: { click: () => this.report(name) } }, t("archive.report"))),
         told.report ? el("div", { class: "card" }, summary(told.report)) : el("p", {}, t("archive.not_closed")),
         ...PROTOCOL.filter((finger) => told.fingers[finger] || told.own[finger]).map((finger) => this.finger(name, told, finger)),
-        el("details", { class: "card" }, el("summary", {}, t("archive.events", { count: told.lines.length })), el("ol", { class: "events", tabindex: 0 }, told.lines.map((line) => el("li", {}, eventWords(line))))),
+        el("details", { class: "card" }, el("summary", {}, t("archive.events", { count: told.lines.length + told.amendments.length })), el("ol", { class: "events", tabindex: 0 }, told.lines.map((line) => el("li", {}, eventWords(line))), told.amendments.map((line) => el("li", {}, amendmentWords(line))))),
       ];
     });
   }
@@ -80,7 +82,13 @@ export class Archive {
   finger(name, told, finger) {
     return el("section", { class: "card" },
       el("div", { class: "inline" }, el("h2", {}, fingerName(finger)), told.subject ? el("button", { type: "button", on: { click: () => this.compare(told.subject, finger) } }, t("archive.compare")) : null),
-      this.findings(name, told, finger));
+      this.findings(name, told, finger),
+      told.report ? el("div", { class: "inline" }, told.reread.fields.filter((one) => one.finger === finger).map((one) => el("button", { type: "button", class: "correct-open", data: { finger, field: String(one.field) }, on: { click: () => this.correct(name, told.subject, finger, one.field) } }, t("correct.open", { field: one.field })))) : null);
+  }
+
+  // Loops of a field's kept frame, to be corrected.
+  correct(name, subject, finger, field) {
+    return this.show(() => new Corrections(this, this.conduct, name, subject, finger, field).parts());
   }
 
   findings(name, told, finger) {
@@ -90,7 +98,9 @@ export class Archive {
     return el("div", {},
       result ? el("p", { class: "verdict" }, callWords(result)) : el("p", {}, t("state.empty")),
       own ? el("p", {}, t("own.was", { call: label(own.call), by: who(own.by) }), own.comment ? ` “${own.comment}”` : "") : el("p", { class: "sub" }, t("own.none")),
-      fields.map((field) => el("p", { class: "sub" }, `${t("reading.field", { number: field.number })}: ${t("reading.density")} ${intervalWords(field.measured?.density_per_mm)}, ${t("reading.giants")} ${field.measured?.giants ?? t("reading.not_known")}`)),
+      fields.map((field) => el("p", { class: "sub" }, `${t("reading.field", { number: field.number })}: ${measuredWords(field.measured)}`)),
+      told.reread.fields.filter((one) => one.finger === finger && (one.measured || one.refused)).map((one) => el("p", { class: "corrected" }, one.refused ? t("correct.refused", { field: one.field, why: one.refused }) : `${t("correct.by", { field: one.field, by: one.by, count: one.corrections })}: ${measuredWords(one.measured)}`)),
+      told.reread.fingers[finger] ? el("p", { class: "corrected" }, t("correct.finger", { mean: number(told.reread.fingers[finger].density_mean_per_mm, 1), least: number(told.reread.fingers[finger].density_least_per_mm, 1) })) : null,
       this.shots(name, result?.evidence ?? fields.flatMap((field) => field.evidence), finger));
   }
 
@@ -125,8 +135,8 @@ export class Archive {
 }
 
 // What an exam's lines say, by what it is about.
-function gather({ exam, damaged, lines }) {
-  const told = { exam, damaged, lines, fingers: {}, own: {}, fields: [], subject: undefined, opened: undefined, model: undefined, report: undefined };
+function gather({ exam, damaged, lines, amendments, reread }) {
+  const told = { exam, damaged, lines, amendments, reread: reread ?? { fields: [], fingers: {} }, fingers: {}, own: {}, fields: [], subject: undefined, opened: undefined, model: undefined, report: undefined };
   for (const line of lines) {
     if (line.event === "finger") told.fingers[line.finger] = line;
     else if (line.event === "field") told.fields.push(line);
@@ -134,7 +144,23 @@ function gather({ exam, damaged, lines }) {
     else if (line.event === "exam" && line.step === "opened") Object.assign(told, { subject: line.subject, opened: line.date, model: line.provenance.model });
     else if (line.event === "exam" && line.step === "closed") told.report = line.report;
   }
+  for (const line of amendments) if (line.amendment === "own_call") told.own[line.finger] = line;
   return told;
+}
+
+function measuredWords(measured) {
+  if (!measured) return t("reading.not_known");
+  return `${t("reading.density")} ${densityWords(measured)}, ${t("reading.giants")} ${measured.giants ?? t("reading.not_known")}`;
+}
+
+function amendmentWords(line) {
+  const what = {
+    comment: () => line.text,
+    own_call: () => `${line.finger}: ${label(line.call)}`,
+    loop: () => `${line.finger} ${line.field}: ${line.correction} ${line.apex.map(Math.round).join(",")} ${line.class ?? ""}`,
+    signature: () => "",
+  }[line.amendment];
+  return `${date(line.date)} · ${line.amendment} · ${what ? what().trim() : ""} (${line.by})`;
 }
 
 function eventWords(line) {

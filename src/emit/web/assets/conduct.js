@@ -86,6 +86,16 @@ export class Conduct {
     return reply.ok;
   }
 
+  // Asks for a correction; null when it is on record, else why it is not.
+  async correct(correction) {
+    if (!(await this.control())) return t(this.link.welcome?.may_command === false ? "control.view_only" : "control.nobody");
+    const reply = await this.link.correct(correction);
+    if (!reply) return t("link.unanswered");
+    if (reply.ok) return null;
+    const { code, message } = reply.error;
+    return t(code === "refused" ? "correct.not_done" : `refused.${code}`, { message });
+  }
+
   field() {
     return this.give({ command: "field" });
   }

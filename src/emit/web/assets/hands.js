@@ -66,7 +66,8 @@ function fingers(side, state, hiddenOf, choose) {
       "g", {
         class: "finger", data: { state: now.state, finger }, transform: `translate(${x} ${y}) rotate(${lean})`, role: "button", tabindex: 0,
         "aria-label": `${now.mark} ${finger}, ${fingerName(finger)}: ${now.words}`.trim(), "aria-current": now.state === "recording" ? "step" : null,
-        on: { click: act, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); event.stopPropagation(); act(); } } },
+        // A click leaves no focus behind: the next space is for the next field.
+        on: { click: (event) => { event.currentTarget.blur(); act(); }, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); event.stopPropagation(); act(); } } },
       },
       svg("title", {}, `${fingerName(finger)}: ${now.words}`),
       svg("rect", { class: "skin", x: -WIDTH / 2, y: -length, width: WIDTH, height: length + 16, rx: WIDTH / 2 }),

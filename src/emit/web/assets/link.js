@@ -55,10 +55,19 @@ export class Link extends EventTarget {
 
   // Asks for a command; the answer is the service's, or null when the link broke meanwhile.
   ask(request) {
+    return this.answered((id) => ({ do: "ask", request: { ...request, id } }));
+  }
+
+  // Asks for a correction of an earlier exam, which is answered in the same way.
+  correct(correction) {
+    return this.answered((id) => ({ do: "correct", id, ...correction }));
+  }
+
+  answered(message) {
     const id = this.next++;
     if (this.socket?.readyState !== WebSocket.OPEN) return Promise.resolve(null);
     const answer = new Promise((resolve) => this.asked.set(id, resolve));
-    this.say({ do: "ask", request: { ...request, id } });
+    this.say(message(id));
     return answer;
   }
 

@@ -7,7 +7,7 @@ import { Link } from "./link.js";
 import { Picture, OLD_MS, idOf } from "./picture.js";
 import { draw, scaleBar, CLASSES } from "./overlay.js";
 import { hands } from "./hands.js";
-import { reading, resultOf, summary } from "./reading.js";
+import { densityWords, reading, resultOf, summary } from "./reading.js";
 import { Conduct, KEYS, ask, listen } from "./conduct.js";
 import { Setup } from "./setup.js";
 import { Health } from "./health.js";
@@ -38,7 +38,7 @@ const picture = new Picture(by("live"), link);
 const conduct = new Conduct(link, store, (said) => text(by("told"), said));
 const setup = new Setup(store, conduct);
 const health = new Health(store, picture);
-const archive = new Archive(link);
+const archive = new Archive(link, conduct);
 
 document.addEventListener("securitypolicyviolation", () => {
   store.violations += 1;
@@ -131,8 +131,7 @@ function sayHeld(veiled) {
   const { line, frame } = store.held;
   const age = link.since(frame.at_us) ?? performance.now() - frame.came;
   const ago = number(Math.max(0, age) / 1000, 1);
-  const density = line.density_per_mm ? t("reading.interval", { value: number(line.density_per_mm.value, 1), low: number(line.density_per_mm.low, 1), high: number(line.density_per_mm.high, 1) }) : t(`unmeasured.${line.not_measured ?? "no_row"}`);
-  const said = veiled ? t("held.hidden") : `${t("held.said", { frame: idOf(line.frame), ago })} ${density}`;
+  const said = veiled ? t("held.hidden") : `${t("held.said", { frame: idOf(line.frame), ago })} ${densityWords(line)}`;
   text(by("held-said"), said);
   by("held").setAttribute("aria-label", said);
 }
@@ -143,7 +142,9 @@ function drawAdvice() {
   const { quality, state } = store;
   const advice = by("advice");
   const old = pictureState() !== "live";
-  const [kind, said] = old ? ["none", t("advice.waiting")] : !quality ? ["none", t("advice.waiting")] : quality.rejected ? [quality.rejected === "frozen" ? "bad" : "act", t(`advice.${quality.rejected}`)] : ["good", t(state?.finger ? "advice.readable_recording" : "advice.readable")];
+  const gone = old && (state?.faults ?? []).some((fault) => fault.kind === "source");
+  const frozen = quality?.rejected === "frozen";
+  const [kind, said] = old && frozen ? ["bad", t("advice.frozen")] : gone ? ["bad", t("advice.gone")] : old ? ["none", t("advice.waiting")] : !quality ? ["none", t("advice.waiting")] : quality.rejected ? [frozen ? "bad" : "act", t(`advice.${quality.rejected}`)] : ["good", t(state?.finger ? "advice.readable_recording" : "advice.readable")];
   data(advice, "state", kind);
   text(by("advice-glyph"), GLYPHS[kind]);
   text(by("advice-text"), said);
@@ -187,14 +188,20 @@ function drawScale() {
 }
 
 function drawFaults() {
-  const { state, welcome } = store;
-  const faults = (state?.faults ?? []).map((fault) => ({ kind: t(`fault.${fault.kind}`), said: fault.message, action: fault.action }));
-  const asked = welcome?.providers_asked?.[0];
-  if (asked && state && asked.toLowerCase() !== "cpu" && /^cpu/i.test(state.provider_running)) {
-    faults.push({ kind: t("fault.provider"), said: t("fault.provider_said", { asked, running: state.provider_running }), mild: true });
+  const { state } = store;
+  const faults = (state?.faults ?? []).map((fault) => {
+    const kind = t(`fault.${fault.kind}`);
+    const toDo = `fault.${fault.kind}_do`;
+    // The service words its faults in English; what to do about those of one meaning is said in the page's language.
+    return words.known(toDo) ? { kind, said: t(toDo), detail: fault.message, mild: true } : { kind, detail: fault.message, action: fault.action };
+  });
+  const { source } = state ?? {};
+  if (source && !source.scale) {
+    const expired = source.scale_expired;
+    faults.push(expired ? { kind: t("fault.scale_expired"), said: t("fault.scale_expired_said", { when: words.date(expired) }), mild: true } : { kind: t("fault.scale"), said: t("fault.scale_said"), mild: true });
   }
-  if (state?.source?.scale === undefined && state?.source) faults.push({ kind: t("fault.scale"), said: t("fault.scale_said"), mild: true });
-  refill(by("faults"), JSON.stringify([store.language, faults]), () => faults.map((fault) => el("div", { class: fault.mild ? "fault mild" : "fault" }, el("b", {}, `⚠ ${fault.kind}`), el("span", { lang: fault.action ? "en" : null }, fault.said, " ", fault.action ? el("small", {}, fault.action) : ""))));
+  const english = (fault) => [fault.said ? el("small", {}, fault.detail) : fault.detail, " ", fault.action ? el("small", {}, fault.action) : ""];
+  refill(by("faults"), JSON.stringify([store.language, faults]), () => faults.map((fault) => el("div", { class: fault.mild ? "fault mild" : "fault" }, el("b", {}, `⚠ ${fault.kind}`), el("span", {}, fault.said ?? "", " ", fault.detail ? el("span", { lang: "en" }, english(fault)) : ""))));
 }
 
 function drawNow() {
@@ -285,9 +292,11 @@ function drawBar() {
   by("tab-exam").setAttribute("aria-pressed", String(store.view === "exam"));
   by("tab-archive").setAttribute("aria-pressed", String(store.view === "archive"));
   const { model } = state ?? {};
-  refill(by("notice"), JSON.stringify([store.language, model]), () => [
+  const { scale } = state?.source ?? {};
+  refill(by("notice"), JSON.stringify([store.language, model, scale]), () => [
     model ? el("span", {}, t("notice.model", { name: model.name, version: model.version, cohort: model.cohort })) : null,
     model?.validated_on_patients ? null : el("strong", {}, t("notice.not_validated")), el("span", {}, t("notice.use")),
+    scale ? el("span", {}, t("notice.scale", { scale: number(scale.um_per_px, 2) }), scale.until ? t("set.scale_until", { when: words.date(scale.until) }) : "") : null,
   ]);
 }
 

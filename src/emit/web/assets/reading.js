@@ -94,7 +94,7 @@ function verdictWords(verdict) {
   return t(verdict.is === "positive" ? "call.category_2" : "call.category_1");
 }
 
-function ruleWords(rule, borderline) {
+export function ruleWords(rule, borderline) {
   if (!rule || rule.is === "undetermined") return t("rule.undetermined");
   const category = t(rule.category === "two" ? "call.category_2.short" : "call.category_1.short");
   return `${category}: ${t(`rule.${rule.rule}`)}${borderline ? ` (${t("rule.borderline")})` : ""}`;
@@ -112,11 +112,19 @@ export function intervalWords(density) {
   return t("reading.interval", { value: number(density.value, 1), low: number(density.low, 1), high: number(density.high, 1) });
 }
 
+// Loops a millimetre; where nothing is known in micrometres how many are in view, and why no more is said.
+export function densityWords(measured) {
+  if (measured.density_per_mm) return intervalWords(measured.density_per_mm);
+  const why = t(`unmeasured.${measured.not_measured ?? "no_row"}`);
+  return measured.counted === undefined ? why : `${t("reading.counted_said", { count: number(measured.counted) })}; ${why}`;
+}
+
 function one(field) {
   const { measured } = field;
   const facts = [...fact(t("reading.call"), verdictWords(field.verdict))];
   if (measured) {
-    facts.push(...fact(t("reading.density"), intervalWords(measured.density_per_mm)));
+    if (measured.density_per_mm || measured.counted === undefined) facts.push(...fact(t("reading.density"), intervalWords(measured.density_per_mm)));
+    else facts.push(...fact(t("reading.counted"), number(measured.counted)));
     facts.push(...fact(t("reading.giants"), measured.giants === undefined ? t("reading.not_known") : number(measured.giants)));
     if (measured.median_apical_um !== undefined) {
       facts.push(...fact(t("reading.widths"), t("reading.median_widest", { median: number(measured.median_apical_um), widest: number(measured.widest_apical_um ?? measured.median_apical_um) })));

@@ -39,7 +39,7 @@ export class Setup {
 
   draw() {
     const { state, language } = this.store;
-    const made = refill(by("setup"), JSON.stringify([language, this.store.welcome?.may_command, state?.source?.name, state?.source?.size, state?.source?.scale, state?.model]), () => this.parts());
+    const made = refill(by("setup"), JSON.stringify([language, this.store.welcome?.may_command, state?.source?.name, state?.source?.size, state?.source?.scale, state?.source?.scale_expired, state?.model]), () => this.parts());
     if (made) this.tick();
   }
 
@@ -87,8 +87,9 @@ export class Setup {
       fact("set.device", [device || `${source.name} (${source.kind})`, source.size ? `${source.size.width}×${source.size.height}` : null].filter(Boolean).join(", "));
       if (source.scale) {
         const when = source.scale.when ? t("set.scale_when", { when: date(source.scale.when) }) : "";
-        fact("set.scale", `${number(source.scale.um_per_px, 2)} µm/px, ${t(`scale.${source.scale.how}`)}${when}`);
-      } else fact("set.scale", el("span", { class: "contradiction" }, t("set.no_scale")));
+        const until = source.scale.until ? t("set.scale_until", { when: date(source.scale.until) }) : "";
+        fact("set.scale", `${number(source.scale.um_per_px, 2)} µm/px, ${t(`scale.${source.scale.how}`)}${when}${until}`);
+      } else fact("set.scale", el("span", { class: "contradiction" }, source.scale_expired ? t("set.scale_expired", { when: date(source.scale_expired) }) : t("set.no_scale")));
     } else fact("set.device", t("set.no_device"));
     if (state?.model) fact("set.model", `${state.model.name} ${state.model.version}, ${t("set.cohort", { cohort: state.model.cohort })}`);
     return el("fieldset", {}, el("legend", {}, t("set.equipment")), el("dl", { class: "facts" }, facts));
