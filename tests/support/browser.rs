@@ -123,9 +123,19 @@ impl Browser {
 
     /// Runs a script in each page from now on, before any of its own.
     pub fn before_each_page(&self, script: &str) {
-        let params = json!({"source": script});
-        let command = json!({"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": params});
-        self.post("/goog/cdp/execute", &command);
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({"source": script}));
+    }
+
+    /// What the page holds after its garbage was collected: bytes of script, and nodes.
+    pub fn held(&self) -> (f64, f64) {
+        self.devtools("HeapProfiler.collectGarbage", &json!({}));
+        let heap = self.devtools("Runtime.getHeapUsage", &json!({}));
+        let counters = self.devtools("Memory.getDOMCounters", &json!({}));
+        (heap["usedSize"].as_f64().unwrap(), counters["nodes"].as_f64().unwrap())
+    }
+
+    fn devtools(&self, command: &str, params: &Value) -> Value {
+        self.post("/goog/cdp/execute", &json!({"cmd": command, "params": params}))
     }
 
     /// The page as it is printed, as PDF.

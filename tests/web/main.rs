@@ -185,3 +185,20 @@ fn capture_to_screen() {
         .script("const d = document.getElementById('health').dataset; return [d.p50, d.p95, d.perS, d.count]", &[]);
     println!("capture to screen [p50 ms, p95 ms, frames/s, frames]: {figures}");
 }
+
+/// What the page holds while an exam is recorded, minute by minute. A figure and no check.
+/// `HAIRPIN_MINUTES=60 cargo test --test web -- --ignored --nocapture memory_of_the_page`
+#[test]
+#[ignore = "measures"]
+fn memory_of_the_page() {
+    let Some(browser) = browser() else { return };
+    let minutes: u32 = std::env::var("HAIRPIN_MINUTES").ok().and_then(|minutes| minutes.parse().ok()).unwrap_or(60);
+    let room = room_of((1280, 1024), "frames_per_s = 30.0\nfields = 4\nhold_s = 20.0", "");
+    open(&browser, &room);
+    record(&browser, "P001", "R4");
+    for minute in 0..=minutes {
+        let (script_bytes, nodes) = browser.held();
+        println!("minute {minute}: {:.2} MiB of script, {nodes} nodes", script_bytes / f64::from(1 << 20));
+        browser.script_async("setTimeout(arguments[arguments.length - 1], 60000)");
+    }
+}
