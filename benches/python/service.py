@@ -150,6 +150,19 @@ def slope(points):
     return statistics.median(rises) if rises else float("nan")
 
 
+class Table:
+    """Figures as they are had, printed with their verdict."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, what, figure, unit, limit=None):
+        met = None if limit is None else figure <= limit
+        self.rows.append({"what": what, "figure": figure, "unit": unit, "target": limit and f"<= {limit}", "met": met})
+        verdict = {None: "", True: "met", False: "MISSED"}[met]
+        print(f"{what:<62} {figure:9.3f} {unit:<9} {f'<= {limit}' if limit else '':<9} {verdict}", flush=True)
+
+
 def keep(name, rows):
     """Writes the rows beside those of the other benches."""
     folder = ROOT / "target/bench"

@@ -26,7 +26,7 @@ def quantise(path: Path, out: Path, tensors: list[np.ndarray], keep: list[str] |
     """Writes the network at `path` in 8 bits to `out`. `tensors` set the ranges, each a whole input; the nodes named in `keep` stay as they are.
 
     Ranges hold every activation of those inputs: cutting the last hundredth of a per cent off made the locating network call giants a quarter too slender.
-    Weights have seven bits and a sign bit less: processors without VNNI add pairs of products in 16 bits, which eight would overflow.
+    Weights have seven bits: processors without VNNI add pairs of products in 16 bits, which eight would overflow.
     """
     prepared = out.with_suffix(".prepared.onnx")
     quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
