@@ -11,14 +11,14 @@ export class Archive {
     this.link = link;
     this.conduct = conduct;
     this.exams = [];
-    this.pictures = [];
+    this.reports = [];
     this.turn = 0;
   }
 
   // Each showing has its turn; what comes for an earlier one is let go.
   async show(work) {
     const turn = ++this.turn;
-    this.pictures.splice(0).forEach((url) => URL.revokeObjectURL(url));
+    this.reports.splice(0).forEach((url) => URL.revokeObjectURL(url));
     const parts = await work().catch((error) => [el("p", { class: "contradiction", role: "alert" }, t("archive.failed", { why: error.message }))]);
     if (turn === this.turn) by("archive").replaceChildren(...parts.flat().filter(Boolean));
   }
@@ -68,7 +68,7 @@ export class Archive {
     try {
       const answer = await this.link.fetch(`/exams/${encodeURIComponent(name)}/report/${chosen()}`);
       const url = URL.createObjectURL(await answer.blob());
-      this.pictures.push(url);
+      this.reports.push(url);
       el("a", { href: url, download: `${name}.html` }).click();
     } catch (error) {
       by("archive").prepend(el("p", { class: "contradiction", role: "alert" }, t("archive.failed", { why: error.message })));
@@ -106,11 +106,12 @@ export class Archive {
 
   shots(name, evidence, finger) {
     return el("div", { class: "shots" }, evidence.filter((one) => one.file).map((one) => {
-      const image = el("img", { alt: t("archive.shot", { finger: fingerName(finger), frame: `${one.frame.run}.${one.frame.seq}` }), loading: "lazy", width: 240 });
+      const image = el("img", { alt: t("archive.shot", { finger: fingerName(finger), frame: `${one.frame.run}.${one.frame.seq}` }), width: 240 });
       const path = one.file.split("/").map(encodeURIComponent).join("/");
       this.link.fetch(`/exams/${encodeURIComponent(name)}/${path}`).then((answer) => answer.blob()).then((blob) => {
+        // Let go when it is shown: a picture of an earlier view may still be loading when the next one is asked for.
         const url = URL.createObjectURL(blob);
-        this.pictures.push(url);
+        image.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
         image.src = url;
       }, () => image.replaceWith(el("p", { class: "contradiction" }, t("archive.no_shot"))));
       return el("figure", {}, image, el("figcaption", { class: "sub" }, `${one.frame.run}.${one.frame.seq}`));
