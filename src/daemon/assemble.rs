@@ -238,6 +238,7 @@ pub fn provenance(
         config_sha256: config.map(|c| c.sha256.clone()).unwrap_or_default(),
         model: reading.model.clone(),
         locator: loops.map(|loops| loops.measurer.locator().words().clone()),
+        limits: loops.map(|loops| loops.measurer.settings().clone()),
         second: second.iter().map(|second| second.words.clone()).collect(),
         runtime: reading.runtime.clone(),
         source,

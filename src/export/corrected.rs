@@ -12,8 +12,8 @@ use super::picture::{Picture, load};
 use crate::aggregate::loops::{LoopPool, of_finger};
 use crate::finger::Finger;
 use crate::frame::FrameId;
-use crate::measure::{self, Settings, Uncorrectable};
-use crate::measured::{Correction, FieldMeasured, FingerMeasured, Measured};
+use crate::measure::{self, Uncorrectable};
+use crate::measured::{Correction, FieldMeasured, FingerMeasured, Limits, Measured};
 use crate::record::amend::{Amendment, Name};
 
 /// A field's frame as the reader has it.
@@ -32,18 +32,19 @@ pub struct Correctable {
     pub frame: FrameId,
     pub measured: Measured,
     pub before: Vec<Correction>,
+    limits: Limits,
 }
 
 impl Correctable {
     /// As the reader has it so far.
     pub fn so_far(&self) -> Result<Measured, Uncorrectable> {
-        measure::corrected(&self.measured, &self.before, &Settings::default())
+        measure::corrected(&self.measured, &self.before, &self.limits)
     }
 
     /// As it is with one correction more.
     pub fn with(&self, correction: Correction) -> Result<Measured, Uncorrectable> {
         let all: Vec<Correction> = self.before.iter().copied().chain([correction]).collect();
-        measure::corrected(&self.measured, &all, &Settings::default())
+        measure::corrected(&self.measured, &all, &self.limits)
     }
 }
 
@@ -52,7 +53,7 @@ pub fn correctable(folder: &Path, finger: Finger, field: u32) -> Result<Correcta
     let exam = Exam::read(folder)?;
     let (kept, measured) = exam.measured_frame(finger, field).ok_or(nothing(finger, field))?;
     let before = exam.corrections(kept).map(|(_, correction)| correction).collect();
-    Ok(Correctable { frame: kept.evidence.frame, measured: measured.clone(), before })
+    Ok(Correctable { frame: kept.evidence.frame, measured: measured.clone(), before, limits: exam.limits() })
 }
 
 const fn nothing(finger: Finger, field: u32) -> ExportError {
@@ -136,7 +137,7 @@ impl Exam {
         let (kept, measured) = self.measured_frame(finger, field)?;
         let (names, corrections): (Vec<&Name>, Vec<Correction>) = self.corrections(kept).unzip();
         let by = *names.last()?;
-        let measured = match measure::corrected(measured, &corrections, &Settings::default()) {
+        let measured = match measure::corrected(measured, &corrections, &self.limits()) {
             Ok(measured) => measured,
             Err(why) => return Some(Err(why)),
         };

@@ -7,7 +7,7 @@ use super::ExportError;
 use crate::exam::journal::Recovered;
 use crate::finger::Finger;
 use crate::frame::FrameId;
-use crate::measured::Measured;
+use crate::measured::{Limits, Measured};
 use crate::reader::{OwnCall, OwnCallEvent, PreparationEvent};
 use crate::record::amend::{Amendment, AmendmentLine, Remark};
 use crate::record::verify::{Record, Verified, read};
@@ -69,6 +69,11 @@ impl Exam {
     /// What the results were made with; of several, the newest.
     pub(super) fn provenance(&self) -> Option<&Provenance> {
         self.report.as_ref().map(|report| &report.provenance).or(self.provenances.last())
+    }
+
+    /// What counted as a loop when it was measured. Records from before that was kept are taken to have had the defaults.
+    pub(super) fn limits(&self) -> Limits {
+        self.provenance().and_then(|made| made.limits.clone()).unwrap_or_default()
     }
 
     /// When the newest of it was written.

@@ -9,58 +9,11 @@ mod row;
 mod tally;
 mod tips;
 
-use serde::{Deserialize, Serialize};
-
 pub use self::correct::{Uncorrectable, corrected};
 use crate::infer::Maps;
+/// Stands with the words, for a record keeps what its measures were made with.
+pub use crate::measured::Limits as Settings;
 use crate::measured::{Loop, Measured};
-
-/// What counts as a loop of the row. Set on 51 real frames of nine subjects that the network never saw; how each
-/// figure did is in docs/measure.md.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Score from which a tip is one. From 0.25 to 0.34 the density on traced frames goes from 1.0 a mm too many to
-    /// 0.2 too few; at 0.30 it is right in the middle.
-    pub least_score: f32,
-    /// A tip of the row from here on may be a loop, though it is not counted; a counted one below `sure_score` may be
-    /// none. Both widen the density's interval: with 0.20 and 0.50 it holds what was traced on nine frames in ten, where
-    /// a loop either way alone held it on half (docs/measure.md).
-    pub faint_score: f32,
-    pub sure_score: f32,
-    /// Two tips closer than this, or than 0.6 of their mean width, are one loop: the higher score stands. On traced
-    /// frames 48 um gave the best densities of 24 to 64.
-    pub apart_um: f32,
-    /// How far a tip of the row may stand from its line, in um. Of 120, 160 and 220 the last gave the best F1 on traced
-    /// frames, whose rows are partly two tiers deep.
-    pub band_um: f32,
-    /// Mean difference of the nail's probability ahead of the line and behind it, below which there is no row.
-    /// The 19 real frames with a counted line have 0.42 to 0.85.
-    pub least_edge: f32,
-    /// Probability of an abnormal shape from which a loop is not evaluable, and from which it is abnormal. Of drawn
-    /// loops three in four abnormal ones have more than 0.95, nine in ten more than 0.19, and 99 in 100 others less
-    /// than 0.15.
-    pub doubtful_shape: f32,
-    pub abnormal_shape: f32,
-    /// Share by which an apical width may be off: the mean error on drawn giants.
-    pub width_error: f32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            least_score: 0.30,
-            faint_score: 0.20,
-            sure_score: 0.50,
-            apart_um: 48.0,
-            band_um: 220.0,
-            least_edge: 0.3,
-            doubtful_shape: 0.3,
-            abnormal_shape: 0.6,
-            width_error: 0.16,
-        }
-    }
-}
 
 impl Settings {
     pub fn check(&self) -> Result<(), String> {

@@ -38,6 +38,10 @@ impl Measurer {
     pub fn locator(&self) -> &Locator {
         &self.locator
     }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
 }
 
 /// A field on its way to the measure thread.

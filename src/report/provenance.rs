@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{SecondWords, SourceWords};
+use crate::measured::Limits;
 
 /// What produced a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +16,9 @@ pub struct Provenance {
     /// What finds the loops; absent where none are measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locator: Option<LocatorWords>,
+    /// What counted as a loop; absent where none are measured, and in records from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Models that read along and do not decide.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub second: Vec<SecondWords>,

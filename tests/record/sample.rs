@@ -176,6 +176,7 @@ pub fn provenance() -> Provenance {
             validated_on_patients: false,
         },
         locator: None,
+        limits: None,
         second: Vec::new(),
         runtime: RuntimeWords {
             library: "libonnxruntime.so".to_owned(),

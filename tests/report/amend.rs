@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use hairpin::export::{Lang, correctable, html::html, page};
-use hairpin::measured::Correction;
+use hairpin::measured::{Correction, Limits};
 use hairpin::reader::OwnCall;
 use hairpin::record::amend::Amendment;
 use hairpin::record::amendments::{AmendError, AmendmentFault, Amendments};
@@ -210,6 +210,17 @@ fn a_loop_that_the_reader_corrects_is_worked_out_anew_beside_the_measure() {
     bench.run(&["amend", folder, "--by", "X", "loop", "R4", "1", "remove", "20,40"]).ends(78, &["nothing to correct"]);
     bench.run(&["amend", folder, "--by", "X", "loop", "R2", "7", "remove", "20,40"]).ends(78, &["nothing to correct"]);
     assert_eq!(fs::read_to_string(exam.folder.join(NAME)).unwrap().lines().count(), 3, "what was refused is not there");
+}
+
+#[test]
+fn a_correction_is_worked_out_with_the_limits_that_the_exam_was_measured_with() {
+    // The loops on record have a score of 0.9: here the network was not sure of any of them.
+    let limits = Some(Limits { sure_score: 0.95, ..Limits::default() });
+    let exam = Plan { limits, ..Plan::default() }.closed();
+    let words = ["amend", exam.folder.to_str().unwrap(), "--by", "Dr. B", "loop", "R2", "1"];
+    let told =
+        Bench::new().run(&[&words[..], &["reclassify", "81,43", "ectatic", "--width-um", "44"]].concat()).ok().out;
+    assert!(told.contains("corrected: 4 loops, 6.2 a mm (0.0 to 7.8)"), "{told}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use hairpin::fast_track::{Category, Rule, Verdict};
 use hairpin::finger::Finger;
 use hairpin::frame::{Colour, Format, FrameId, RawFrame, Size};
 use hairpin::measured::{
-    FieldMeasured, FingerMeasured, FrameMeasured, Gap, Haemorrhage, Interval, Loop, LoopClass, Measured, NotMeasured,
-    nothing,
+    FieldMeasured, FingerMeasured, FrameMeasured, Gap, Haemorrhage, Interval, Limits, Loop, LoopClass, Measured,
+    NotMeasured, nothing,
 };
 use hairpin::outcome::{Quality, RejectReason, Tally};
 use hairpin::reader::{OwnCall, OwnCallEvent, Preparation, PreparationEvent, Prepared};
@@ -34,6 +34,8 @@ pub struct Plan {
     pub comment: Option<String>,
     pub scale: bool,
     pub locator: bool,
+    /// What the record says of what counted as a loop.
+    pub limits: Option<Limits>,
     pub dated: bool,
     pub format: Format,
     pub fingers: Vec<&'static str>,
@@ -50,6 +52,7 @@ impl Default for Plan {
             comment: Some("two giants at the left edge".to_owned()),
             scale: true,
             locator: true,
+            limits: None,
             dated: true,
             format: Format::Mjpeg,
             fingers: vec!["R2", "R3", "R4"],
@@ -248,6 +251,7 @@ impl Plan {
                 validated_on_patients: false,
             },
             locator: self.locator.then_some(locator),
+            limits: self.limits.clone(),
             second: vec![],
             runtime: RuntimeWords {
                 library: "libonnxruntime.so".to_owned(),
