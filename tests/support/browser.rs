@@ -193,6 +193,18 @@ impl Browser {
         }
     }
 
+    /// Lays a finger on the middle of the element of this selector, which must be large enough for one: 24 pixels a side (WCAG 2.2, 2.5.8).
+    pub fn tap(&self, selector: &str) {
+        let at = self.script(
+            "const e = document.querySelector(arguments[0]); e.scrollIntoView({ block: 'nearest' }); \
+             const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2, r.width, r.height];",
+            &[selector.into()],
+        );
+        let [x, y, width, height] = [0, 1, 2, 3].map(|i| at[i].as_f64().unwrap());
+        assert!(width >= 24.0 && height >= 24.0, "{selector} is {width} by {height} pixels");
+        self.point("touch", x as i64, y as i64);
+    }
+
     /// Presses and lets go at a place of the window, as a "mouse" or a finger ("touch").
     pub fn point(&self, kind: &str, x: i64, y: i64) {
         let actions = json!([

@@ -1,5 +1,7 @@
 //! Whole exams, and what they look like in every language.
 
+use serde_json::Value;
+
 use crate::browser::ENTER;
 use crate::{SOURCE, all_is_well, browser, events, field_is_recorded, look, open, room, set_up};
 
@@ -113,6 +115,45 @@ fn an_exam_by_mouse_and_what_is_refused() {
     browser.click("dialog .primary");
     browser.until("document.body.dataset.stage === 'closed'");
     all_is_well(&browser, &room);
+}
+
+#[test]
+fn an_exam_by_touch() {
+    let Some(browser) = browser() else { return };
+    let room = room(SOURCE, "");
+    open(&browser, &room);
+    // What is typed comes from a keyboard on the glass or a scanner; all else is a finger's.
+    browser.tap("#pseudonym");
+    browser.keys("P019");
+    browser.tap("#operator");
+    browser.keys("Dr A");
+    browser.tap("#open");
+    browser.until("document.body.dataset.stage === 'open'");
+    browser.tap(".finger[data-finger=R4]");
+    browser.until("document.querySelector('.finger[data-finger=R4]').dataset.state === 'recording'");
+    field_is_recorded(&browser);
+    browser.tap("#do-field");
+    browser.until("/^Field 2,/.test(document.getElementById('sub').textContent)");
+    field_is_recorded(&browser);
+    browser.tap("#calls button:nth-child(2)");
+    browser.until("document.getElementById('own-said').textContent.includes('Dr A')");
+    browser.tap("#do-finger");
+    browser.until("document.querySelector('.finger[data-finger=R5]').dataset.state === 'recording'");
+    browser.tap("#do-skip");
+    browser.until("document.getElementById('dialog').open");
+    browser.tap("dialog .inline button:nth-child(2)");
+    browser.tap("dialog .primary");
+    // It is the next finger that is skipped.
+    browser.until("document.querySelector('.finger[data-finger=L2]').dataset.state === 'skipped'");
+    browser.tap("#do-close");
+    browser.until("document.getElementById('dialog').open");
+    browser.tap("dialog .primary");
+    browser.until("document.body.dataset.stage === 'closed'");
+    all_is_well(&browser, &room);
+    let own = events(&room, "own_call");
+    assert_eq!((&own[0]["finger"], &own[0]["call"]), (&"R4".into(), &"category_2".into()));
+    let skipped = events(&room, "command").into_iter().find(|line| line["command"] == "skip").unwrap();
+    assert_eq!((&skipped["finger"], &skipped["refused"]), (&"L2".into(), &Value::Null), "{skipped}");
 }
 
 #[test]

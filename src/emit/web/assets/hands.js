@@ -13,6 +13,8 @@ const SHAPE = {
   5: { x: 174, y: 132, length: 70, lean: 13 },
 };
 const WIDTH = 31;
+// As far as a touch is taken for one of the finger: neighbours stand 37 apart.
+const REACH = 36;
 const HAND = 230;
 
 // How a finger stands: its state, the sign on its nail, and the words.
@@ -70,6 +72,7 @@ function fingers(side, state, hiddenOf, choose) {
         on: { click: (event) => { event.currentTarget.blur(); act(); }, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); event.stopPropagation(); act(); } } },
       },
       svg("title", {}, `${fingerName(finger)}: ${now.words}`),
+      svg("rect", { class: "reach", x: -REACH / 2, y: -length - 4, width: REACH, height: length + 20 }),
       svg("rect", { class: "skin", x: -WIDTH / 2, y: -length, width: WIDTH, height: length + 16, rx: WIDTH / 2 }),
       svg("rect", { class: "nail", x: -11, y: -length + 5, width: 22, height: 27, rx: 9 }),
       svg("text", { class: "mark", transform: upright(0, -length + 19), dy: ".35em" }, now.mark),

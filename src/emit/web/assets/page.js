@@ -139,15 +139,24 @@ function sayHeld(veiled) {
 const GLYPHS = { good: "✓", act: "▲", bad: "✕", none: "…" };
 
 function drawAdvice() {
-  const { quality, state } = store;
-  const advice = by("advice");
-  const old = pictureState() !== "live";
-  const gone = old && (state?.faults ?? []).some((fault) => fault.kind === "source");
-  const frozen = quality?.rejected === "frozen";
-  const [kind, said] = old && frozen ? ["bad", t("advice.frozen")] : gone ? ["bad", t("advice.gone")] : old ? ["none", t("advice.waiting")] : !quality ? ["none", t("advice.waiting")] : quality.rejected ? [frozen ? "bad" : "act", t(`advice.${quality.rejected}`)] : ["good", t(state?.finger ? "advice.readable_recording" : "advice.readable")];
-  data(advice, "state", kind);
+  const [kind, said] = adviceNow();
+  data(by("advice"), "state", kind);
   text(by("advice-glyph"), GLYPHS[kind]);
   text(by("advice-text"), said);
+}
+
+// The one thing to do now, and how pressing it is.
+function adviceNow() {
+  const { quality, state } = store;
+  const refused = quality?.rejected;
+  if (pictureState() !== "live") {
+    if (refused === "frozen") return ["bad", t("advice.frozen")];
+    const lost = (state?.faults ?? []).some((fault) => fault.kind === "source");
+    return lost ? ["bad", t("advice.gone")] : ["none", t("advice.waiting")];
+  }
+  if (!quality) return ["none", t("advice.waiting")];
+  if (refused) return [refused === "frozen" ? "bad" : "act", t(`advice.${refused}`)];
+  return ["good", t(state?.finger ? "advice.readable_recording" : "advice.readable")];
 }
 
 function pictureState() {
