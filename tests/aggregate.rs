@@ -1,7 +1,7 @@
 //! What pooling, fingers and exams must keep to whatever the frames: properties over random fields, and one test
 //! for each rule of the way from frames to an exam.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hairpin::aggregate::exam::summarise;
 use hairpin::aggregate::field::{self, About, MOST_FRAMES, Pool, Sample};
@@ -411,7 +411,7 @@ fn exam(reads: &str) -> Summary {
             decide(*finger, &[on(steady(1, margin)), on(steady(2, margin))], &Rules::default(), &reader())
         })
         .collect();
-    summarise(&fingers, &BTreeMap::new(), &reader())
+    summarise(&fingers, &BTreeMap::new(), &BTreeSet::new(), &reader())
 }
 
 #[test]

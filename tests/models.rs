@@ -365,6 +365,23 @@ fn the_golden_pair_is_tried_on_every_provider() {
 }
 
 #[test]
+fn every_bundle_that_ships_gives_its_golden_answer() {
+    let bench = Bench::new();
+    let path = bench.config("", "");
+    let ships =
+        fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/models")).unwrap().map(|entry| entry.unwrap().path());
+    let bundles: Vec<_> = ships.filter(|folder| folder.join("manifest.toml").exists()).collect();
+    assert!(bundles.len() >= 7, "{bundles:?}");
+    for bundle in bundles {
+        let args = ["models", "verify", bundle.to_str().unwrap(), "--config", path.to_str().unwrap()];
+        let told = bench.run(&args).ok().out;
+        assert!(told.contains("golden"), "{}: {told}", bundle.display());
+        let card = fs::read_to_string(bundle.join("CARD.md")).unwrap();
+        assert!(card.to_lowercase().contains("not validated on patients"), "{}", bundle.display());
+    }
+}
+
+#[test]
 fn models_are_compared_on_ones_own_frames() {
     let bench = Bench::new();
     let (no, yes) = (model(&bench, "no", &NO), model(&bench, "yes", &YES));

@@ -1,7 +1,7 @@
 //! Sums up an exam: counts first, the named policies beside each other, and the fixed wording with its limits.
 //! No consensus says how many fingers make a patient positive, so nothing here does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::finger::is_positive;
 use super::{FAST_TRACK, Reader};
@@ -25,9 +25,15 @@ const DISCORDANT: &str = "discordant: one positive finger among negative ones; \
     image this finger again, and consider local trauma or acrocyanosis";
 
 /// Sums up the fingers of an exam. A finger that was skipped and recorded all the same counts as recorded; of two
-/// results of one finger the later counts; thumbs are named but not counted.
-pub fn summarise(fingers: &[FingerResult], skipped: &BTreeMap<Finger, String>, reader: &Reader) -> Summary {
-    let sorted = Sorted::new(fingers, skipped, reader);
+/// results of one finger the later counts; thumbs are named but not counted. `cut` are fingers that were begun before a
+/// crash; of those without a result no field was complete.
+pub fn summarise(
+    fingers: &[FingerResult],
+    skipped: &BTreeMap<Finger, String>,
+    cut: &BTreeSet<Finger>,
+    reader: &Reader,
+) -> Summary {
+    let sorted = Sorted::new(fingers, skipped, cut, reader);
     let (positive, evaluable) = (sorted.positive.len(), sorted.positive.len() + sorted.negative.len());
     let (not_classifiable, not_examined) = (sorted.abstained.len(), sorted.unseen.len());
     Summary {
@@ -58,19 +64,37 @@ struct Sorted<'a> {
     negative: Vec<Finger>,
     /// With the reason.
     abstained: Vec<(Finger, &'static str)>,
-    /// With the reason where the operator gave one.
-    unseen: Vec<(Finger, Option<&'a str>)>,
+    unseen: Vec<(Finger, Unseen<'a>)>,
     /// With what was read, and whether it is positive.
     thumbs: Vec<(Finger, String, bool)>,
 }
 
+/// Why a finger has no result.
+#[derive(Clone, Copy, PartialEq)]
+enum Unseen<'a> {
+    /// With the operator's reason.
+    Skipped(&'a str),
+    Cut,
+    Untold,
+}
+
 impl<'a> Sorted<'a> {
-    fn new(fingers: &[FingerResult], skipped: &'a BTreeMap<Finger, String>, reader: &Reader) -> Self {
+    fn new(
+        fingers: &[FingerResult],
+        skipped: &'a BTreeMap<Finger, String>,
+        cut: &BTreeSet<Finger>,
+        reader: &Reader,
+    ) -> Self {
+        let why = |finger| match skipped.get(&finger) {
+            Some(reason) => Unseen::Skipped(reason),
+            None if cut.contains(&finger) => Unseen::Cut,
+            None => Unseen::Untold,
+        };
         let decisions: BTreeMap<Finger, &Decision> = fingers.iter().map(|f| (f.finger, &f.decision)).collect();
         let mut sorted = Self { positive: vec![], negative: vec![], abstained: vec![], unseen: vec![], thumbs: vec![] };
         for finger in Finger::PROTOCOL {
             match decisions.get(&finger) {
-                None => sorted.unseen.push((finger, skipped.get(&finger).map(String::as_str))),
+                None => sorted.unseen.push((finger, why(finger))),
                 Some(Decision::Abstained { why }) => sorted.abstained.push((finger, why.words())),
                 Some(called) if is_positive(called, reader) => sorted.positive.push(finger),
                 Some(_) => sorted.negative.push(finger),
@@ -155,12 +179,17 @@ fn roll(sorted: &Sorted<'_>, reader: &Reader) -> Vec<String> {
     for (finger, why) in &sorted.abstained {
         lines.push(format!("{}: not classifiable ({why})", finger.words()));
     }
-    for (finger, reason) in &sorted.unseen {
-        if let Some(reason) = reason {
-            lines.push(format!("{}: not examined ({reason})", finger.words()));
+    for (finger, why) in &sorted.unseen {
+        match why {
+            Unseen::Skipped(reason) => lines.push(format!("{}: not examined ({reason})", finger.words())),
+            Unseen::Cut => {
+                lines.push(format!("{}: begun, and cut off before a field of it was complete", finger.words()));
+            }
+            Unseen::Untold => {}
         }
     }
-    let silent: Vec<Finger> = sorted.unseen.iter().filter(|(_, reason)| reason.is_none()).map(|(f, _)| *f).collect();
+    let silent: Vec<Finger> =
+        sorted.unseen.iter().filter(|(_, why)| *why == Unseen::Untold).map(|(finger, _)| *finger).collect();
     if !silent.is_empty() {
         lines.push(format!("not examined, no reason given: {}", names(&silent)));
     }
@@ -237,7 +266,7 @@ mod tests {
     }
 
     fn summary(reads: &str) -> Summary {
-        summarise(&exam(reads), &BTreeMap::new(), &fast_track())
+        summarise(&exam(reads), &BTreeMap::new(), &BTreeSet::new(), &fast_track())
     }
 
     #[test]
@@ -309,6 +338,22 @@ mod tests {
     }
 
     #[test]
+    fn a_finger_that_a_crash_cut_off_is_told_as_begun() {
+        let cut = "R2 R3 R4 L2".split(' ').map(|finger| finger.parse().unwrap()).collect();
+        let skipped = BTreeMap::from([("L2".parse().unwrap(), "bandage".to_owned())]);
+        let s = summarise(&exam("-?......"), &skipped, &cut, &fast_track());
+        assert_eq!((s.evaluable, s.not_examined), (1, 6));
+        let wording = s.wording.join("\n");
+        assert!(
+            wording.contains("right ring finger: begun, and cut off before a field of it was complete"),
+            "{wording}"
+        );
+        assert!(wording.contains("left index finger: not examined (bandage)"), "{wording}");
+        assert!(!wording.contains("right index finger: begun") && !wording.contains("right middle finger: begun"));
+        assert!(wording.contains("no reason given: right little finger, left middle finger"), "{wording}");
+    }
+
+    #[test]
     fn no_wording_excludes_a_disease_or_decides_for_the_patient() {
         let kinds = ['+', '-', '?', '.'];
         for code in 0..4_usize.pow(8) {
@@ -326,7 +371,7 @@ mod tests {
     fn thumbs_are_named_and_not_counted() {
         let mut fingers = exam("--------");
         fingers.push(result("R1", '+'));
-        let s = summarise(&fingers, &BTreeMap::new(), &fast_track());
+        let s = summarise(&fingers, &BTreeMap::new(), &BTreeSet::new(), &fast_track());
         assert_eq!((s.positive, s.evaluable, s.any_finger, s.incomplete), (0, 8, Some(false), false));
         assert_eq!(
             s.wording[0],
@@ -341,7 +386,7 @@ mod tests {
     fn skipped_fingers_are_not_examined_with_their_reason_unless_they_were_recorded_after_all() {
         let skip = |finger: &str| (finger.parse().unwrap(), "wound".to_owned());
         let skipped = BTreeMap::from([skip("L5"), skip("R2")]);
-        let s = summarise(&exam("-------."), &skipped, &fast_track());
+        let s = summarise(&exam("-------."), &skipped, &BTreeSet::new(), &fast_track());
         assert_eq!((s.evaluable, s.not_examined), (7, 1));
         let lines: Vec<&String> = s.wording.iter().filter(|line| line.contains("wound")).collect();
         assert_eq!(lines, ["left little finger: not examined (wound)"]);
@@ -357,11 +402,11 @@ mod tests {
             confidence: Confidence::Score(0.9),
         };
         finger.decision = called("abnormal");
-        let s = summarise(&[finger.clone()], &BTreeMap::new(), &reader);
+        let s = summarise(&[finger.clone()], &BTreeMap::new(), &BTreeSet::new(), &reader);
         assert_eq!(s.counts, "abnormal on 1 of 1 evaluable fingers; 0 not classifiable; 7 not examined");
         assert_eq!(s.wording[0], "\"abnormal\" (scheme normal-abnormal) read on the right ring finger");
         finger.decision = called("normal");
-        let wording = summarise(&[finger], &BTreeMap::new(), &reader).wording.join("\n");
+        let wording = summarise(&[finger], &BTreeMap::new(), &BTreeSet::new(), &reader).wording.join("\n");
         assert!(!wording.contains("category") && !wording.contains("no scleroderma pattern"), "{wording}");
         assert!(wording.contains(NOT_EXCLUDED), "{wording}");
     }

@@ -1,7 +1,7 @@
 //! What the lines of an exam say of how far it came, so that it can be resumed or closed after a crash.
 //! A pure fold over the lines; reading them from the disk is `record`'s work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finger::Finger;
 use crate::reader::{OwnCallEvent, PreparationEvent};
@@ -28,6 +28,8 @@ pub struct Recovered {
     pub own_calls: BTreeMap<Finger, OwnCallEvent>,
     /// The newest.
     pub preparation: Option<PreparationEvent>,
+    /// Every finger that was begun.
+    pub begun: BTreeSet<Finger>,
     /// Begun and without a result.
     pub recording: Option<Finger>,
     /// The newest field of that finger, begun and without a result.
@@ -63,6 +65,7 @@ impl Recovered {
             skipped: BTreeMap::new(),
             own_calls: BTreeMap::new(),
             preparation: None,
+            begun: BTreeSet::new(),
             recording: None,
             field: None,
             undecided: Vec::new(),
@@ -111,6 +114,7 @@ impl Recovered {
         self.interrupted = matches!(step, ExamEvent::Interrupted);
         match step {
             ExamEvent::FingerBegan { finger } => {
+                self.begun.insert(finger);
                 self.recording = Some(finger);
                 self.field = None;
                 self.skipped.remove(&finger);

@@ -1,6 +1,6 @@
 //! What the lines of a record come to, as far as a report shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::ExportError;
@@ -49,6 +49,7 @@ pub(super) struct Exam {
     pub(super) fingers: BTreeMap<Finger, FingerResult>,
     pub(super) fields: Vec<FieldResult>,
     pub(super) skipped: BTreeMap<Finger, String>,
+    pub(super) begun: BTreeSet<Finger>,
     pub(super) preparation: Option<PreparationEvent>,
     /// In the order in which they were given.
     pub(super) calls: Vec<Called>,
@@ -168,6 +169,7 @@ impl Gathered {
             fingers: BTreeMap::new(),
             fields: Vec::new(),
             skipped: BTreeMap::new(),
+            begun: BTreeSet::new(),
             preparation: None,
             calls,
             keyframes: self.keyframes,
@@ -180,6 +182,7 @@ impl Gathered {
             exam.fields = recovered.fields;
             exam.fingers = recovered.fingers.into_iter().map(|result| (result.finger, result)).collect();
             exam.skipped = recovered.skipped;
+            exam.begun = recovered.begun;
             exam.preparation = recovered.preparation;
         }
         if let Some(report) = &exam.report {

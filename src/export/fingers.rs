@@ -82,6 +82,9 @@ pub(super) fn call(exam: &Exam, finger: Finger, lang: Lang) -> String {
         (Some(result), _) => decision(&result.decision, lang),
         (None, Some(reason)) => lang.fill(Word::Skipped, &[reason]),
         (None, None) if fields_of(exam, finger).next().is_some() => lang.say(Word::NoCallYet).to_owned(),
+        (None, None) if exam.begun.contains(&finger) => {
+            lang.say(if exam.report.is_some() { Word::CutOff } else { Word::NoCallYet }).to_owned()
+        }
         (None, None) => lang.say(Word::NotExamined).to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use crate::finger::{Digit, Finger, Hand};
 use crate::report::Abstain;
 
 /// English as `aggregate` writes it, with a hole for each part that varies; then French, then Chinese.
-const SENTENCES: [[&str; 3]; 19] = [
+const SENTENCES: [[&str; 3]; 20] = [
     [
         "{} on {} of {} evaluable fingers; {} not classifiable; {} not examined",
         "{} sur {} des {} doigts évaluables ; {} non classables ; {} non examinés",
@@ -91,6 +91,11 @@ const SENTENCES: [[&str; 3]; 19] = [
         "{}：{}；不在八指方案内，不计入",
     ],
     ["not examined, no reason given: {}", "non examinés, sans motif indiqué : {}", "未检查，未说明原因：{}"],
+    [
+        "{}: begun, and cut off before a field of it was complete",
+        "{} : commencé, et interrompu avant qu’un champ en soit complet",
+        "{}：已开始，但在任一视野完成前中断",
+    ],
     ["{}: not classifiable ({})", "{} : non classable ({})", "{}：无法判读（{}）"],
     ["{}: not examined ({})", "{} : non examiné ({})", "{}：未检查（{}）"],
     ["{}: {}", "{} : {}", "{}：{}"],
@@ -167,7 +172,6 @@ fn finger(words: &str) -> Option<Finger> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
@@ -210,13 +214,14 @@ mod tests {
         fn every_sentence_of_every_summary_is_known_in_every_language(
             read in prop::collection::btree_map(any_finger(), 0..9_u8, 0..9),
             skipped in prop::collection::btree_map(any_finger(), Just("bandage".to_owned()), 0..4),
+            cut in prop::collection::btree_set(any_finger(), 0..4),
             fast_track in any::<bool>(),
         ) {
             let scheme = if fast_track { FAST_TRACK } else { "maricq" };
             let labels = ["category_1", "category_2"].map(str::to_owned).to_vec();
             let reader = Reader::new(labels, 1, scheme.to_owned(), Some(1.0), 0.2, 0.8).unwrap();
             let fingers: Vec<FingerResult> = read.iter().map(|(finger, n)| result(*finger, *n, scheme)).collect();
-            let summary = summarise(&fingers, &skipped.into_iter().collect::<BTreeMap<_, _>>(), &reader);
+            let summary = summarise(&fingers, &skipped, &cut, &reader);
             for sentence in summary.wording.iter().chain([&summary.counts]) {
                 for lang in [Lang::Fr, Lang::Zh] {
                     let told = translated(sentence, lang);

@@ -171,6 +171,7 @@ words! {
     Score: "score {}, no probability", "score {}, pas une probabilité", "评分 {}，非概率";
     NotClassifiable: "not classifiable: {}", "non classable : {}", "无法判读：{}";
     Skipped: "not examined: {}", "non examiné : {}", "未检查：{}";
+    CutOff: "begun, cut off", "commencé, interrompu", "已开始，被中断";
     NotExamined: "not examined", "non examiné", "未检查";
     NoCallYet: "no result on record", "aucun résultat enregistré", "无结果记录";
     NoOwnCall: "reader: no call", "lecteur : aucun avis", "阅片者：未判读";

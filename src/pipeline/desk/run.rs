@@ -1,6 +1,6 @@
 //! What an open exam has come to so far: its fields, its fingers, and the field that is being recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Seconds;
 use crate::aggregate::loops::{LoopPool, of_exam};
@@ -25,6 +25,8 @@ pub struct ExamRun {
     pub read_by_another: usize,
     pub fingers: BTreeMap<Finger, FingerResult>,
     pub skipped: BTreeMap<Finger, String>,
+    /// Begun before a crash; those of them that have no result were cut off by it.
+    cut: BTreeSet<Finger>,
     pub own_calls: BTreeMap<Finger, OwnCallEvent>,
     pub preparation: Option<PreparationEvent>,
     pub field: Option<OpenField>,
@@ -111,6 +113,7 @@ impl ExamRun {
             read_by_another: 0,
             fingers: BTreeMap::new(),
             skipped: BTreeMap::new(),
+            cut: BTreeSet::new(),
             own_calls: BTreeMap::new(),
             preparation: None,
             field: None,
@@ -130,6 +133,7 @@ impl ExamRun {
             read_by_another: recovered.read_by_another,
             fingers: recovered.fingers.into_iter().map(|result| (result.finger, result)).collect(),
             skipped: recovered.skipped,
+            cut: recovered.begun,
             own_calls: recovered.own_calls,
             preparation: recovered.preparation,
             field: None,
@@ -160,7 +164,7 @@ impl ExamRun {
         provenance: Provenance,
     ) -> ExamReport {
         let fingers: Vec<FingerResult> = self.fingers.values().cloned().collect();
-        let summary = exam::summarise(&fingers, &self.skipped, terms);
+        let summary = exam::summarise(&fingers, &self.skipped, &self.cut, terms);
         let measured = of_exam(fingers.iter().map(|f| (f.finger, f.measured.as_ref())));
         ExamReport {
             schema: SCHEMA,
