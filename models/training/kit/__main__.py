@@ -130,7 +130,8 @@ def _compare_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--combinations", type=_groups, nargs="+", default=_standard(), help="of feature groups, each as hu,haralick")
     command.add_argument("--networks", nargs="*", choices=NETWORKS, default=[])
     command.add_argument("--network-repeats", type=int, default=1, help="splits for a network")
-    command.add_argument("--loops", type=Path, help="table of what was measured of the loops; adds each combination with the group shape")
+    command.add_argument("--add", type=Path, nargs="+", default=[], help="comparison.json of the same images under the same plan, made elsewhere, to stand on the same page")
+    command.add_argument("--loops", type=Path, help="what `hairpin read --json` measured of the loops, as .json, or a table of it; adds each combination with the group shape")
 
 
 def _standard() -> list[tuple[str, ...]]:

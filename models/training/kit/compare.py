@@ -11,6 +11,7 @@ from tqdm import tqdm
 from . import whole
 from .fit import description, parts_of, plan_of, source_digest
 from .page import page
+from .problem import Problem
 from .protocol import Trial, tried
 from .splits import subject_split
 from .table import Cohort
@@ -30,6 +31,8 @@ def compare(cohort: Cohort, asked: argparse.Namespace) -> None:
         from .networks import compared
 
         models |= compared(cohort, asked, plan, lambda name, trial, most: _kept(asked.work, f"{digest}/{name}/{vars(most)}", lambda: tried(cohort, trial, most, images_too=False)))
+    if asked.add:
+        models |= _others(asked.add, digest, plan)
     result = {
         "cohort": {
             "name": asked.cohort or Path(cohort.source).name, "description": description(cohort), "definition": asked.drawn_by, "scheme": cohort.scheme,
@@ -42,6 +45,22 @@ def compare(cohort: Cohort, asked: argparse.Namespace) -> None:
         (folder / "comparison.json").write_text(json.dumps(result, indent=1) + "\n")
         (folder / "comparison.html").write_text(page(result))
     print(f"{asked.out}: comparison.html and comparison.json, {len(models)} models")
+
+
+def _others(earlier: list[Path], digest: str, plan) -> dict:
+    """Figures of other comparisons, which must be of the same images under the same plan."""
+    models = {}
+    for path in earlier:
+        try:
+            other = json.loads(path.read_text())
+            whose = (other["cohort"]["sha256"], other["plan"])
+            figures = other["models"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Problem(f"{path}: is no comparison.json: {error}") from error
+        if whose != (digest, vars(plan)):
+            raise Problem(f"{path}: is of images {whose[0][:16]} under {whose[1]}, and this comparison of {digest[:16]} under {vars(plan)}: they cannot stand on one page")
+        models |= figures
+    return models
 
 
 def _classical(cohort: Cohort, asked: argparse.Namespace, plan, digest: str, parts: dict[str, np.ndarray]) -> dict:

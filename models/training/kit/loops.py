@@ -1,6 +1,7 @@
 """The group `shape`: what was measured of the loops, where it was. For comparisons alone; no bundle can name it."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,33 @@ from .problem import Problem, several
 from .table import Row
 
 NAMES = ("density_per_mm", "median_width_um", "largest_width_um", "giants", "loops")
+NOTHING = [np.nan] * len(NAMES)
 
 
 def shape_of(path: Path, rows: tuple[Row, ...]) -> np.ndarray:
-    """[rows, 5] out of a table with the column file and those of `NAMES`; NaN where a picture or a figure is missing."""
+    """[rows, 5] out of what `hairpin read --json` wrote (PATH.json), or of a table with the column file and those of `NAMES`; NaN where a
+    picture or a figure is missing. Files are taken from the folder that `path` lies in."""
+    measured = {(path.parent / file).resolve(): values for file, values in (_read if path.suffix == ".json" else _table)(path)}
+    return np.array([measured.get(row.path.resolve(), NOTHING) for row in rows], np.float32)
+
+
+def _read(path: Path) -> list[tuple[str, list[float]]]:
+    try:
+        images = json.loads(path.read_text())["images"]
+        return [(image["file"], _figures(image.get("measured"))) for image in images]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Problem(f"{path}: is not what `hairpin read --json` writes: {error!r}") from error
+
+
+def _figures(measured: dict | None) -> list[float]:
+    if measured is None:
+        return NOTHING
+    density = measured.get("density_per_mm") or {}
+    found = (density.get("value"), *(measured.get(key) for key in ("median_apical_um", "widest_apical_um", "giants", "counted")))
+    return [np.nan if value is None else float(value) for value in found]
+
+
+def _table(path: Path) -> list[tuple[str, list[float]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
@@ -22,13 +46,12 @@ def shape_of(path: Path, rows: tuple[Row, ...]) -> np.ndarray:
             entries = list(enumerate(reader, start=2))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Problem(f"{path}: cannot be read as a CSV table: {error}") from error
-    measured, problems = {}, []
+    measured, problems = [], []
     for number, entry in entries:
         try:
-            measured[(path.parent / entry["file"]).resolve()] = [float(entry[name]) if entry[name] else np.nan for name in NAMES]
+            measured.append((entry["file"], [float(entry[name]) if entry[name] else np.nan for name in NAMES]))
         except (TypeError, ValueError) as error:
             problems.append(f"row {number}: {error}")
     if problems:
         raise several(f"{path}: rows that cannot be used", problems)
-    nothing = [np.nan] * len(NAMES)
-    return np.array([measured.get(row.path.resolve(), nothing) for row in rows], np.float32)
+    return measured

@@ -21,7 +21,7 @@ from .elsewhere import shown, summarised, told
 from .figures import margin_of
 from .fit import coarsest, description, identity_of, parts_of, plan_of, source_digest
 from .int8 import named, quantise
-from .networks import NETWORKS, course_of, device, input_of, said, trained
+from .networks import NETWORKS, course_of, input_of, said, trained
 from .pictures import Input, opened, picture_of
 from .problem import USAGE, Problem
 from .protocol import asked as asked_figures
@@ -49,31 +49,32 @@ def fit_network(cohort: Cohort, asked) -> None:
     input_ = input_of(asked.model, asked.input, asked.side, asked.um_per_px)
     truth = np.array([row.positive for row in cohort.rows])
     parts = subject_split(cohort, plan.seed)
-    model = trained(asked.model, cohort, truth, parts["train"], input_, course_of(asked, plan.seed), asked)
+    made = trained(asked.model, cohort, truth, parts["train"], input_, course_of(asked, plan.seed), asked)
+    model = made.net
     exported = asked.work / f"{asked.model}.onnx"
     export(model, input_, exported)
     worst = parity(model, exported, cohort, parts["test"][:COMPARED], input_)
 
     def trial(train_on, held, seed):
         same = seed == plan.seed and np.array_equal(train_on, parts["train"])
-        other = model if same else trained(asked.model, cohort, truth, train_on, input_, course_of(asked, seed), asked)
+        other = model if same else trained(asked.model, cohort, truth, train_on, input_, course_of(asked, seed), asked).net
         return [said(other, cohort, places, input_) for places in held]
 
     repeated = tried(cohort, trial, plan, images_too=asked.by_image)
     envelope = _envelope(cohort, parts["train"], input_)
-    full = _written(cohort, asked, plan, parts, input_, exported, repeated, envelope, "fp32", f"Probabilities in ONNX Runtime differ from PyTorch's by at most {worst:.1e}.", asked.out)
+    full = _written(cohort, asked, plan, parts, input_, exported, repeated, envelope, made.on, "fp32", f"Probabilities in ONNX Runtime differ from PyTorch's by at most {worst:.1e}.", asked.out)
     if asked.int8:
         small = asked.work / f"{asked.model}-int8.onnx"
         calibrating = [input_.served(opened(row), row.um_per_px) for row in rows_at(cohort, parts["calibration"][:CALIBRATING])]
         # Loops are a few percent of a picture's light, and 256 steps of all of it would lose them.
         quantise(exported, small, [tile[None] for tiles in calibrating for tile in tiles], named(exported, FRONT))
-        _written(cohort, asked, plan, parts, input_, small, repeated, envelope, "int8", "", asked.out.with_name(asked.out.name + "-int8"), full)
+        _written(cohort, asked, plan, parts, input_, small, repeated, envelope, made.on, "int8", "", asked.out.with_name(asked.out.name + "-int8"), full)
 
 
 def export(model: torch.nn.Module, input_: Input, path: Path) -> None:
     picture = torch.zeros(2, 3, input_.side, input_.side)
     torch.onnx.export(
-        model.to(memory_format=torch.contiguous_format), (picture,), str(path), opset_version=OPSET, dynamo=False, input_names=["input"],
+        model.cpu().to(memory_format=torch.contiguous_format), (picture,), str(path), opset_version=OPSET, dynamo=False, input_names=["input"],
         output_names=["logits"], dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
     )
 
@@ -91,7 +92,7 @@ def logits(runtime: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndar
 
 def parity(model: torch.nn.Module, path: Path, cohort: Cohort, places: np.ndarray, input_: Input) -> float:
     """Largest difference of a probability between PyTorch and ONNX Runtime; more than 1e-4 is refused."""
-    ours, theirs = said(model, cohort, places, input_), answers(path, cohort, places, input_)
+    ours, theirs = said(model, cohort, places, input_, torch.device("cpu")), answers(path, cohort, places, input_)
     worst = float(np.abs(ours - theirs).max())
     if worst > PARITY:
         raise Problem(f"in ONNX Runtime the worst of {len(places)} images differs from PyTorch's probability by {worst:.2e}; more than {PARITY:.0e} is refused")
@@ -112,7 +113,7 @@ def _envelope(cohort: Cohort, places: np.ndarray, input_: Input):
     return envelope_of(np.array([figures_of(input_.served(opened(row), row.um_per_px)) for row in rows_at(cohort, some)]))
 
 
-def _written(cohort, asked, plan, parts, input_, model: Path, repeated: dict, envelope, precision: str, note: str, out: Path, full: dict | None = None) -> dict:
+def _written(cohort, asked, plan, parts, input_, model: Path, repeated: dict, envelope, on: str, precision: str, note: str, out: Path, full: dict | None = None) -> dict:
     """Measures the exported network on the held-out subjects and writes its bundle."""
     probabilities = {part: answers(model, cohort, parts[part], input_) for part in ("calibration", "test")}
     margins = {part: margin_of(p) for part, p in probabilities.items()}
@@ -131,8 +132,8 @@ def _written(cohort, asked, plan, parts, input_, model: Path, repeated: dict, en
         "input": f"the whole field at {input_.side} x {input_.side}" if input_.mode == "field" else f"{input_.um_per_px} um per pixel, tiles of {input_.side}, logits meaned",
     }
     made = (
-        f"{asked.drawn_by + '. ' if asked.drawn_by else ''}Made by the training kit (`models/training`): {asked.epochs} epochs, batches of {asked.batch}, AdamW, seed {plan.seed}, averaged weights, on {device().type}.\n"
-        f"sha256 over the rows and images: {source_digest(cohort)[:16]}. {note}\ntorch {version('torch')}, timm {version('timm')}, onnxruntime {version('onnxruntime')}."
+        f"{asked.drawn_by + '. ' if asked.drawn_by else ''}Made by the training kit (`models/training`): {asked.epochs} epochs, batches of {asked.batch}, AdamW, seed {plan.seed}, averaged weights, on {on}.\n"
+        f"sha256 over the rows and images: {source_digest(cohort)[:16]}. {note}\nExported and measured with torch {version('torch')}, onnxruntime {version('onnxruntime')}."
     )
     with whole.folder(out, asked.replace) as folder:
         (folder / "model.onnx").write_bytes(model.read_bytes())

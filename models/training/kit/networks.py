@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,14 @@ NETWORKS = {
     "vit_small": Network("vit_small_patch16_224", 3e-4, sized=True),
     "mobilenetv4_small": Network("mobilenetv4_conv_small", 1e-3),
 }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished network, and the processors that it was trained on."""
+
+    net: torch.nn.Module
+    on: str
 
 
 @dataclass(frozen=True)
@@ -100,15 +109,18 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def train(name: str, pictures: list[np.ndarray], truth: np.ndarray, input_: Input, course: Course, checkpoint: Path, weights: Path | None) -> torch.nn.Module:
-    """The averaged network after all epochs. A checkpoint of the same course is taken up; of another it is refused."""
+def train(name: str, pictures: list[np.ndarray], truth: np.ndarray, input_: Input, course: Course, checkpoint: Path, weights: Path | None, workers: int = 0) -> Trained:
+    """The averaged network after all epochs. A checkpoint of the same course is taken up; of another it is refused.
+
+    `workers` processes make what it sees, which a GPU would wait for; the network is the same whatever their number.
+    """
     torch.manual_seed(course.seed)
     where = device()
     model = built(name, input_.side, weights)
     model = (Lit(model, input_) if course.light else model).to(where, memory_format=torch.channels_last).train()
     average = Average(model, decay=0.99)
     optimiser = torch.optim.AdamW(model.parameters(), lr=NETWORKS[name].rate, weight_decay=0.05)
-    plan, first = f"{name} {input_} {course} {len(truth)}", 0
+    plan, first, on = f"{name} {input_} {course} {len(truth)}", 0, [_here()]
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True, map_location=where)
         if saved["plan"] != plan:
@@ -116,30 +128,62 @@ def train(name: str, pictures: list[np.ndarray], truth: np.ndarray, input_: Inpu
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
         average.state, average.steps, first = saved["average"], saved["steps"], saved["epoch"]
+        on = saved["on"] + [place for place in on if first < course.epochs and place not in saved["on"]]
+    batches = iter(_batches(pictures, truth, input_, course, first, workers))
     for epoch in range(first, course.epochs):
-        _epoch(name, model, average, optimiser, pictures, truth, input_, course, epoch)
+        _epoch(name, model, average, optimiser, batches, len(_shuffled(course, epoch, len(truth))), course, epoch)
         part = checkpoint.with_suffix(".part")
-        torch.save({"plan": plan, "model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state, "steps": average.steps, "epoch": epoch + 1}, part)
+        torch.save({"plan": plan, "model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state, "steps": average.steps, "epoch": epoch + 1, "on": on}, part)
         part.replace(checkpoint)
     model.load_state_dict(average.state)
-    return model.eval().cpu()
+    return Trained(model.eval().cpu(), "; then on ".join(on))
 
 
-def _epoch(name, model, average, optimiser, pictures, truth, input_: Input, course: Course, epoch: int) -> None:
-    lesson, where = input_.lesson(), next(model.parameters()).device
-    order = np.random.default_rng([course.seed, epoch]).permutation(len(truth))
-    batches = [order[i : i + course.batch] for i in range(0, len(order), course.batch)]
-    batches = [batch for batch in batches if len(batch) > 1] or batches
-    bar = tqdm(batches, desc=f"{name}, epoch {epoch + 1} of {course.epochs}", unit="batch", mininterval=5.0)
-    for step, batch in enumerate(bar):
-        done = (epoch + step / len(batches)) / course.epochs
+def _here() -> str:
+    """Where a network is trained, for its card."""
+    where = torch.cuda.get_device_name() if device().type == "cuda" else "a CPU"
+    return f"{where} (torch {version('torch')}, timm {version('timm')})"
+
+
+@dataclass(frozen=True)
+class Examples(torch.utils.data.Dataset):
+    """What the network sees at (epoch, place): the same whoever makes it, and in whatever order."""
+
+    pictures: list[np.ndarray]
+    truth: np.ndarray
+    lesson: Callable
+    seed: int
+
+    def __getitem__(self, at: tuple[int, int]) -> tuple[torch.Tensor, int]:
+        epoch, place = at
+        return _example(self.lesson, self.pictures[place], self.seed, epoch, place), int(self.truth[place])
+
+
+def _batches(pictures: list[np.ndarray], truth: np.ndarray, input_: Input, course: Course, first: int, workers: int) -> torch.utils.data.DataLoader:
+    """Those of all epochs from `first` on, one after the other."""
+    order = [[(epoch, int(place)) for place in batch] for epoch in range(first, course.epochs) for batch in _shuffled(course, epoch, len(truth))]
+    return torch.utils.data.DataLoader(Examples(pictures, truth, input_.lesson(), course.seed), batch_sampler=order, num_workers=workers)
+
+
+def _shuffled(course: Course, epoch: int, count: int) -> list[np.ndarray]:
+    order = np.random.default_rng([course.seed, epoch]).permutation(count)
+    batches = [order[i : i + course.batch] for i in range(0, count, course.batch)]
+    return [batch for batch in batches if len(batch) > 1] or batches
+
+
+def _epoch(name, model, average, optimiser, batches, count: int, course: Course, epoch: int) -> None:
+    """The next `count` of the batches."""
+    where = next(model.parameters()).device
+    bar = tqdm(range(count), desc=f"{name}, epoch {epoch + 1} of {course.epochs}", unit="batch", mininterval=5.0)
+    for step in bar:
+        tensors, truth = next(batches)
+        done = (epoch + step / count) / course.epochs
         for group in optimiser.param_groups:
             group["lr"] = NETWORKS[name].rate * min(1.0, 0.05 + done * 10.0) * 0.5 * (1.0 + math.cos(math.pi * done))
-        tensors = torch.stack([_example(lesson, pictures[i], course.seed, epoch, int(i)) for i in batch])
         tensors = tensors.to(where, memory_format=torch.channels_last)
         with torch.autocast(where.type, dtype=torch.bfloat16, enabled=course.bf16):
             logits = model(tensors)
-        loss = functional.cross_entropy(logits.float(), torch.from_numpy(truth[batch].astype(np.int64)).to(where), label_smoothing=0.05)
+        loss = functional.cross_entropy(logits.float(), truth.to(where), label_smoothing=0.05)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -158,12 +202,13 @@ def _example(lesson: Callable, picture: np.ndarray, seed: int, epoch: int, place
 
 
 @torch.no_grad()
-def said(model: torch.nn.Module, cohort: Cohort, places: np.ndarray, input_: Input) -> np.ndarray:
+def said(model: torch.nn.Module, cohort: Cohort, places: np.ndarray, input_: Input, where: torch.device | None = None) -> np.ndarray:
     """[n, 2] probabilities, logits meaned over tiles, in the order of the places."""
-    out = []
+    where = where or device()
+    model, out = model.to(where), []
     for place in tqdm(places, desc="asking", unit="image", mininterval=2.0):
         row = cohort.rows[place]
-        out.append(model(torch.from_numpy(input_.served(opened(row), row.um_per_px))).mean(dim=0))
+        out.append(model(torch.from_numpy(input_.served(opened(row), row.um_per_px)).to(where)).mean(dim=0).cpu())
     return torch.softmax(torch.stack(out).double(), dim=1).numpy()
 
 
@@ -176,21 +221,22 @@ def compared(cohort: Cohort, asked, plan: Plan, kept: Callable[[str, Trial, Plan
 
         def trial(train_on: np.ndarray, held: list[np.ndarray], seed: int, name=name, input_=input_) -> list[np.ndarray]:
             model = trained(name, cohort, truth, train_on, input_, course_of(asked, seed), asked)
-            return [said(model, cohort, places, input_) for places in held]
+            return [said(model.net, cohort, places, input_) for places in held]
 
         models[f"{name} ({asked.input} {asked.side}{', light taken off' if asked.light else ''})"] = kept(f"{name}/{input_}/{course_of(asked, 0)}", trial, replace(plan, repeats=asked.network_repeats))
     return models
 
 
-def trained(name: str, cohort: Cohort, truth: np.ndarray, places: np.ndarray, input_: Input, course: Course, asked) -> torch.nn.Module:
+def trained(name: str, cohort: Cohort, truth: np.ndarray, places: np.ndarray, input_: Input, course: Course, asked) -> Trained:
     """One network of these rows, its checkpoint named by everything that decides it."""
     from .fit import source_digest
 
     digest = source_digest(cohort)
     key = hashlib.sha256(f"{name} {input_} {course} {digest} {places.tolist()}".encode()).hexdigest()[:16]
     asked.work.mkdir(parents=True, exist_ok=True)
-    pictures = kept_pictures(cohort.rows, input_, asked.work, digest[:16])
-    return train(name, [pictures[i] for i in places], truth[places], input_, course, asked.work / f"{name}-{key}.pt", asked.weights)
+    pictures = kept_pictures(cohort.rows, input_, asked.work, digest[:16], asked.threads)
+    workers = asked.threads if device().type == "cuda" else 0
+    return train(name, [pictures[i] for i in places], truth[places], input_, course, asked.work / f"{name}-{key}.pt", asked.weights, workers)
 
 
 def course_of(asked, seed: int) -> Course:

@@ -41,7 +41,7 @@ def page(result: dict, best: int = 6) -> str:
         _table(ranked, models, "image"),
         '<h2>Fingers and exams</h2><p>A finger by its second highest field, an exam by its highest finger.</p>',
         _table(ranked, models, "finger"), _table(ranked, models, "exam"),
-        f"<h2>Over {result['plan']['repeats']} splits</h2><p>Mean and standard deviation, each split with a model of its own. "
+        f"<h2>Over {result['plan']['repeats']} splits</h2><p>Mean and standard deviation, each split with a model of its own; without a deviation: of one split. "
         "In the last columns 70 to 30 <strong>by image</strong>, as studies often do: images of one person lie on both sides, so it is shown to see what it flatters, and is not valid.</p>",
         _spreads(ranked, models),
         f"<h2>Curves</h2><p>The {len(curves)} models of highest AUC over images.</p><p>{plots.legend(list(curves))}</p>",

@@ -1,6 +1,7 @@
 """What a network sees of an image, in either of two modes: the whole field resized, or tiles of a fixed scale whose logits are meaned."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def picture_of(path: Path) -> Image.Image:
         return picture.convert("RGB")
 
 
-def kept_pictures(rows: tuple[Row, ...], input_: Input, work: Path, key: str) -> list[np.ndarray]:
+def kept_pictures(rows: tuple[Row, ...], input_: Input, work: Path, key: str, threads: int = 1) -> list[np.ndarray]:
     """All pictures as the trainer wants them, read once: fields in one file that is mapped, tiles in memory for their sizes differ."""
     if input_.mode == "tiles":
         without = [f"{row.where}: {row.path.name}" for row in rows if row.um_per_px is None]
@@ -108,7 +109,9 @@ def kept_pictures(rows: tuple[Row, ...], input_: Input, work: Path, key: str) ->
             problem = several("tiles need the scale of every image; these have no um_per_px (or say --input field)", without)
             problem.status = USAGE
             raise problem
-        return [input_.kept(_read(row), row.um_per_px) for row in tqdm(rows, desc="reading", unit="image", mininterval=2.0)]
+        with ThreadPoolExecutor(threads) as pool:
+            kept = pool.map(lambda row: input_.kept(_read(row), row.um_per_px), rows)
+            return list(tqdm(kept, total=len(rows), desc="reading", unit="image", mininterval=2.0))
     path = work / f"pictures-{key}-{input_.side}-{input_.filter}.npy"
     if not path.exists():
         side = round(input_.side * ROOM)

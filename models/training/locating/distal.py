@@ -44,20 +44,14 @@ def kinds(rows: list[dict], um_per_px: float, optics: dict) -> np.ndarray:
     middle = float(np.median(front)) if len(front) else 0.0
     hiding = max(LEAST_HIDING, HIDING_OF_MIDDLE * middle)
     surely = max(SURELY_VISIBLE, LEAST_OF_MIDDLE * middle)
-    kind = np.full(len(rows), IGNORED)
-    for i, row in enumerate(rows):
-        if seen[i] < LEAST_VISIBLE:
-            continue
-        toward = np.array(row["toward"])
-        away = tips - tips[i]
-        ahead, aside = away @ toward, np.abs(away @ np.array([-toward[1], toward[0]]))
-        before = np.zeros(len(rows), bool)
-        for half_angle, reach in CONES:
-            before |= (ahead * math.tan(math.radians(half_angle)) > aside) & (ahead < reach)
-        before &= (ahead > BESIDE_UM) & (seen > hiding)
-        if before.any():
-            kind[i] = PROXIMAL
-        elif row["row"] <= LAST_ROW and seen[i] >= surely:
-            kind[i] = DISTAL
-    return kind
+    toward = np.array([row["toward"] for row in rows]).reshape(-1, 1, 2)
+    # From each loop to each other one, along the first's own axis and across it.
+    away = tips[None] - tips[:, None]
+    ahead = (away * toward).sum(axis=2)
+    aside = np.abs(away[:, :, 1] * toward[:, :, 0] - away[:, :, 0] * toward[:, :, 1])
+    cones = [(ahead * math.tan(math.radians(half_angle)) > aside) & (ahead < reach) for half_angle, reach in CONES]
+    before = (np.any(cones, axis=0) & (ahead > BESIDE_UM) & (seen > hiding)).any(axis=1)
+    clear = (np.array([row["row"] for row in rows]) <= LAST_ROW) & (seen >= surely)
+    kind = np.where(before, PROXIMAL, np.where(clear, DISTAL, IGNORED))
+    return np.where(seen < LEAST_VISIBLE, IGNORED, kind).astype(int)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from kit_cohort import entries, written
 
-from kit import bundle, classical, convert, features
+from kit import bundle, classical, convert, features, table
 from kit.__main__ import main
+from kit.loops import shape_of
 from kit.problem import Problem
 
 
@@ -128,6 +129,20 @@ def test_compare_writes_one_page_and_goes_on_where_it_was(tmp_path, monkeypatch)
     assert models["lr haralick+lbp"]["first"]["image"]["auc"]["value"] > 0.9
 
 
+def test_a_comparison_made_elsewhere_stands_on_the_same_page_if_it_is_of_the_same_images(tmp_path, monkeypatch, capsys):
+    source = written(tmp_path / "data", entries(40))
+    words = ("compare", source, "--combinations", "hu", "--work", tmp_path / "work", *QUICK)
+    assert kit(monkeypatch, *words, "--models", "lr", "--out", tmp_path / "one") == 0
+    both = (*words, "--models", "knn", "--add", tmp_path / "one" / "comparison.json")
+    assert kit(monkeypatch, *both, "--out", tmp_path / "two") == 0
+    assert set(json.loads((tmp_path / "two" / "comparison.json").read_text())["models"]) == {"lr hu", "knn hu"}
+    assert kit(monkeypatch, *both, "--seed", "2", "--out", tmp_path / "three") == 65
+    assert "cannot stand on one page" in capsys.readouterr().err
+    (tmp_path / "one" / "comparison.json").write_text("[]")
+    assert kit(monkeypatch, *both, "--out", tmp_path / "three") == 65
+    assert "is no comparison.json" in capsys.readouterr().err and not (tmp_path / "three").exists()
+
+
 def test_loops_add_the_group_shape_and_a_bundle_cannot_name_it(tmp_path, monkeypatch):
     rows = entries(40)
     source = written(tmp_path / "data", rows)
@@ -139,6 +154,19 @@ def test_loops_add_the_group_shape_and_a_bundle_cannot_name_it(tmp_path, monkeyp
     assert "lr hu+shape" in json.loads((tmp_path / "out" / "comparison.json").read_text())["models"]
     with pytest.raises(SystemExit):
         kit(monkeypatch, "fit", source, "--model", "lr", "--features", "hu,shape", "--out", tmp_path / "bundle")
+
+
+def test_loops_are_taken_as_the_daemon_writes_them(tmp_path):
+    source = written(tmp_path, entries(2))
+    cohort = table.read(source)
+    some = {"density_per_mm": {"value": 6.5, "low": 5.0, "high": 8.0}, "median_apical_um": 14.0, "widest_apical_um": 52.0, "giants": 1, "counted": 9}
+    images = [{"file": cohort.rows[0].path.name, "measured": some}, {"file": str(cohort.rows[1].path), "measured": {"not_measured": "no_row"}}, {"file": "x", "outcome": "refused"}]
+    (source.parent / "loops.json").write_text(json.dumps({"images": images}))
+    found = shape_of(source.parent / "loops.json", cohort.rows)
+    assert found[0].tolist() == [6.5, 14.0, 52.0, 1.0, 9.0] and np.isnan(found[1:]).all()
+    (source.parent / "loops.json").write_text("[]")
+    with pytest.raises(Problem, match="is not what `hairpin read --json` writes"):
+        shape_of(source.parent / "loops.json", cohort.rows)
 
 
 def test_the_golden_picture_is_one_whose_answer_does_not_turn_on_a_last_digit():

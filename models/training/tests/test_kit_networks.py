@@ -23,7 +23,7 @@ def lessons():
     return [SMALL.kept(picture(bool(i % 2), i), None) for i in range(12)], np.arange(12) % 2 == 1
 
 
-def run(checkpoint, epochs, upto=None, seed=1):
+def run(checkpoint, epochs, upto=None, seed=1, workers=0):
     pictures, truth = lessons()
     course = networks.Course(epochs=epochs, batch=4, seed=seed, bf16=False)
     if upto is not None:
@@ -42,13 +42,27 @@ def run(checkpoint, epochs, upto=None, seed=1):
                 networks.train("resnet18", pictures, truth, SMALL, course, checkpoint, None)
         finally:
             networks._epoch = kept
-    return networks.train("resnet18", pictures, truth, SMALL, course, checkpoint, None).state_dict()
+    return networks.train("resnet18", pictures, truth, SMALL, course, checkpoint, None, workers).net.state_dict()
 
 
 def test_a_stopped_run_goes_on_as_an_unbroken_one_would(tmp_path):
     whole, broken, other = run(tmp_path / "a.pt", 3), run(tmp_path / "b.pt", 3, upto=1), run(tmp_path / "c.pt", 3, seed=2)
     assert all(torch.equal(whole[key], broken[key]) for key in whole)
     assert not all(torch.equal(whole[key], other[key]) for key in whole)
+
+
+def test_the_network_is_the_same_whoever_makes_what_it_sees(tmp_path):
+    alone, helped = run(tmp_path / "a.pt", 2), run(tmp_path / "b.pt", 2, workers=2)
+    assert all(torch.equal(alone[key], helped[key]) for key in alone)
+
+
+def test_a_finished_network_still_says_where_it_was_trained(tmp_path):
+    run(tmp_path / "a.pt", 1)
+    saved = torch.load(tmp_path / "a.pt", weights_only=True)
+    torch.save(saved | {"on": ["some GPU (torch 2)"]}, tmp_path / "a.pt")
+    pictures, truth = lessons()
+    course = networks.Course(epochs=1, batch=4, seed=1, bf16=False)
+    assert networks.train("resnet18", pictures, truth, SMALL, course, tmp_path / "a.pt", None).on == "some GPU (torch 2)"
 
 
 def test_a_checkpoint_of_another_course_is_refused(tmp_path):
@@ -106,7 +120,7 @@ def test_sides_that_the_layer_cannot_quarter_are_refused_before_any_work(tmp_pat
 def test_with_the_light_taken_off_a_darker_picture_says_the_same(tmp_path):
     pictures, truth = lessons()
     course = networks.Course(epochs=1, batch=4, bf16=False, light=True)
-    model = networks.train("resnet18", pictures, truth, SMALL, course, tmp_path / "a.pt", None)
+    model = networks.train("resnet18", pictures, truth, SMALL, course, tmp_path / "a.pt", None).net
     shown = np.asarray(picture(True, 3).resize((32, 32)), np.float32)
     bright, dark = (torch.from_numpy(SMALL.served(Image.fromarray((light * shown).astype(np.uint8)), None)) for light in (1.0, 0.6))
     with torch.no_grad():
