@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 HAIRPIN := target/release/hairpin
 
-.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device test-openvino test-mlserver test-gpu browser screenshots bench bench-device soak soak-device model models locator locator-int8 fmt features
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device test-openvino test-mlserver test-gpu browser screenshots bench bench-device soak soak-device model models networks locator locator-int8 fmt features
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -93,6 +93,11 @@ model: build ## draw the cohort and train the shipped model again
 
 models: build ## draw the cohort, compare the classical models on it and make those that ship
 	models/training/make-models
+
+networks: build ## train the five networks on the same cohort: minutes on a GPU, many hours on two cores
+	# One whose 8 bits are refused keeps no other from being made.
+	for network in densenet121 vgg16 resnet18 vit_small mobilenetv4_small; do models/training/make-network $$network --epochs 40 || failed="$$failed $$network"; done; \
+	if [ -n "$$failed" ]; then echo "not made, or not in 8 bits:$$failed"; exit 1; fi
 
 locator: build ## draw the pictures and train the network that finds loops again
 	models/training/make-locator
