@@ -96,7 +96,7 @@ models: build ## draw the cohort, compare the classical models on it and make th
 
 networks: build ## train the five networks on the same cohort: minutes on a GPU, many hours on two cores
 	# One whose 8 bits are refused keeps no other from being made.
-	for network in densenet121 vgg16 resnet18 vit_small mobilenetv4_small; do models/training/make-network $$network --epochs 40 || failed="$$failed $$network"; done; \
+	failed=; for network in densenet121 vgg16 resnet18 vit_small mobilenetv4_small; do models/training/make-network $$network --epochs 40 || failed="$$failed $$network"; done; \
 	if [ -n "$$failed" ]; then echo "not made, or not in 8 bits:$$failed"; exit 1; fi
 
 locator: build ## draw the pictures and train the network that finds loops again
