@@ -77,9 +77,9 @@ def bars(title: str, values: Sequence[tuple[str, float]], most: int = 12) -> str
     shown = list(values)[:most]
     top = max([v for _, v in shown] + [1e-6])
     body = "".join(
-        f'<text x="196" y="{38 + 18 * i}" text-anchor="end">{escape(name)}</text>'
-        f'<rect x="200" y="{28 + 18 * i}" width="{max(0.0, value) / top * 90:.1f}" height="12" fill="#0072b2"/>'
-        f'<text x="{204 + max(0.0, value) / top * 90:.1f}" y="{38 + 18 * i}">{value:.3f}</text>'
+        f'<text x="222" y="{38 + 18 * i}" text-anchor="end">{escape(name)}</text>'
+        f'<rect x="226" y="{28 + 18 * i}" width="{max(0.0, value) / top * 70:.1f}" height="12" fill="#0072b2"/>'
+        f'<text x="{230 + max(0.0, value) / top * 70:.1f}" y="{38 + 18 * i}">{value:.3f}</text>'
         for i, (name, value) in enumerate(shown)
     )
     return f'<svg viewBox="0 0 {WIDTH} {36 + 18 * len(shown)}" role="img" aria-label="{escape(title)}"><text x="8" y="14" class="title">{escape(title)}</text>{body}</svg>'
