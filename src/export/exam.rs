@@ -72,7 +72,7 @@ impl Exam {
         self.report.as_ref().map(|report| &report.provenance).or(self.provenances.last())
     }
 
-    /// What counted as a loop when it was measured. Records from before that was kept are taken to have had the defaults.
+    /// What counted as a loop when it was measured; of several, the newest. Records from before that was kept are taken to have had the defaults.
     pub(super) fn limits(&self) -> Limits {
         self.provenance().and_then(|made| made.limits.clone()).unwrap_or_default()
     }

@@ -172,7 +172,6 @@ fn finger(words: &str) -> Option<Finger> {
 
 #[cfg(test)]
 mod tests {
-
     use proptest::prelude::*;
 
     use super::*;

@@ -161,7 +161,7 @@ class Examples(torch.utils.data.Dataset):
 
 def _batches(pictures: list[np.ndarray], truth: np.ndarray, input_: Input, course: Course, first: int, workers: int) -> torch.utils.data.DataLoader:
     """Those of all epochs from `first` on, one after the other."""
-    order = [[(epoch, int(place)) for place in batch] for epoch in range(first, course.epochs) for batch in _shuffled(course, epoch, len(truth))]
+    order = ([(epoch, int(place)) for place in batch] for epoch in range(first, course.epochs) for batch in _shuffled(course, epoch, len(truth)))
     return torch.utils.data.DataLoader(Examples(pictures, truth, input_.lesson(), course.seed), batch_sampler=order, num_workers=workers)
 
 
