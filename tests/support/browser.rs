@@ -193,27 +193,39 @@ impl Browser {
         }
     }
 
-    /// Lays a finger on the middle of the element of this selector, which must be large enough for one: 24 pixels a side (WCAG 2.2, 2.5.8).
+    /// Lays a finger on the middle of the element of this selector, wherever that is when the finger comes down. It must be large enough
+    /// for one: 24 pixels a side (WCAG 2.2, 2.5.8).
     pub fn tap(&self, selector: &str) {
-        let at = self.script(
-            "const e = document.querySelector(arguments[0]); e.scrollIntoView({ block: 'nearest' }); \
-             const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2, r.width, r.height];",
-            &[selector.into()],
-        );
-        let [x, y, width, height] = [0, 1, 2, 3].map(|i| at[i].as_f64().unwrap());
-        assert!(width >= 24.0 && height >= 24.0, "{selector} is {width} by {height} pixels");
-        self.point("touch", x as i64, y as i64);
+        loop {
+            let found = self.script(
+                "const e = document.querySelector(arguments[0]); e.scrollIntoView({ block: 'nearest' }); \
+                 const r = e.getBoundingClientRect(); return [e, r.width, r.height];",
+                &[selector.into()],
+            );
+            let [width, height] = [1, 2].map(|i| found[i].as_f64().unwrap());
+            assert!(width >= 24.0 && height >= 24.0, "{selector} is {width} by {height} pixels");
+            match self.press("touch", &found[0], 0, 0) {
+                Ok(_) => return,
+                Err(refused) if refused["error"] == "stale element reference" => {}
+                Err(refused) => panic!("tap on {selector}: {refused}"),
+            }
+        }
     }
 
     /// Presses and lets go at a place of the window, as a "mouse" or a finger ("touch").
     pub fn point(&self, kind: &str, x: i64, y: i64) {
+        self.press(kind, &"viewport".into(), x, y).unwrap_or_else(|refused| panic!("{kind} at {x}, {y}: {refused}"));
+    }
+
+    /// `x` and `y` are from the middle of the element `from`, or from the corner of the "viewport".
+    fn press(&self, kind: &str, from: &Value, x: i64, y: i64) -> Result<Value, Value> {
         let actions = json!([
-            {"type": "pointerMove", "duration": 0, "x": x, "y": y, "origin": "viewport"},
+            {"type": "pointerMove", "duration": 0, "x": x, "y": y, "origin": from},
             {"type": "pointerDown", "button": 0},
             {"type": "pointerUp", "button": 0},
         ]);
         let source = json!({"type": "pointer", "id": kind, "parameters": {"pointerType": kind}, "actions": actions});
-        self.post("/actions", &json!({"actions": [source]}));
+        self.answer("POST", &format!("/session/{}/actions", self.session), Some(&json!({"actions": [source]})))
     }
 
     /// What the console said, as text; empty when nothing went wrong.

@@ -139,11 +139,12 @@ fn an_exam_by_touch() {
     browser.until("document.getElementById('own-said').textContent.includes('Dr A')");
     browser.tap("#do-finger");
     browser.until("document.querySelector('.finger[data-finger=R5]').dataset.state === 'recording'");
+    // Until a field of it is recorded it is this finger that would be skipped; from then on it is the next.
+    field_is_recorded(&browser);
     browser.tap("#do-skip");
     browser.until("document.getElementById('dialog').open");
     browser.tap("dialog .inline button:nth-child(2)");
     browser.tap("dialog .primary");
-    // It is the next finger that is skipped.
     browser.until("document.querySelector('.finger[data-finger=L2]').dataset.state === 'skipped'");
     browser.tap("#do-close");
     browser.until("document.getElementById('dialog').open");
