@@ -56,7 +56,7 @@ fn rows(report: &mut Report, size: Size, what: &str, times: &[f64], limit: f64) 
 }
 
 fn measure(film: &Film, bundle: &Bundle, rounds: usize) -> Outcome<Times> {
-    let demands = Demands { max_um_per_px: bundle.input.max_um_per_px, needs_scale: bundle.input.needs_scale() };
+    let demands = Demands { max_um_per_px: bundle.input.max_um_per_px, needs_scale: bundle.needs_scale() };
     let scale = film.words.scale.as_ref();
     let mut decoder = Decoder::new()?;
     let mut gate = Gate::new(quality::Settings::default(), demands);

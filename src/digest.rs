@@ -34,6 +34,11 @@ pub fn sha256_of(mut reader: impl Read) -> io::Result<String> {
     }
 }
 
+/// Whether the text has the form of a digest.
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
@@ -48,5 +53,6 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc"), expected);
         assert_eq!(sha256_of(&b"abc"[..]).unwrap(), expected);
+        assert!(is_sha256(expected) && !is_sha256(&expected[1..]) && !is_sha256(&expected.replace('a', "g")));
     }
 }

@@ -61,6 +61,20 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The first limit that has another value in `other`, with both values.
+    pub fn first_other(&self, other: &Self) -> Option<String> {
+        // By way of text, in which a limit has the digits that it is written with.
+        let by_name = |limits: &Self| -> serde_json::Map<String, serde_json::Value> {
+            serde_json::to_string(limits).and_then(|text| serde_json::from_str(&text)).unwrap_or_default()
+        };
+        let (ours, theirs) = (by_name(self), by_name(other));
+        let (name, value) = ours.iter().find(|(name, value)| theirs.get(*name) != Some(value))?;
+        let found = theirs.get(name).unwrap_or(&serde_json::Value::Null);
+        Some(format!("{name}: expected {value}, found {found}"))
+    }
+}
+
 /// What a loop is, by its apical width and the shape of its tip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -189,6 +203,22 @@ pub struct Measured {
     pub borderline: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_measured: Option<NotMeasured>,
+}
+
+/// The figures of the loops that classical models may read, by name and in this order.
+pub const FIGURES: [&str; 5] =
+    ["shape_density_per_mm", "shape_median_width_um", "shape_largest_width_um", "shape_giants", "shape_loops"];
+
+impl Measured {
+    /// What `FIGURES` names, or why it is not all known.
+    pub fn figures(&self) -> Result<[f32; 5], &'static str> {
+        let density = self.density_per_mm.ok_or_else(|| self.not_measured.unwrap_or(NotMeasured::NoRow).words())?;
+        let (median, widest) =
+            self.median_apical_um.zip(self.widest_apical_um).ok_or("no width of a counted loop is known")?;
+        let giants = self.giants.ok_or("whether a counted loop is a giant is not known")?;
+        let counted = self.counted.ok_or("how many loops stand in the row is not known")?;
+        Ok([density.value, median, widest, giants as f32, counted as f32])
+    }
 }
 
 /// A picture on which nothing was measured, and why.

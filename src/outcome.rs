@@ -44,6 +44,8 @@ pub enum RejectReason {
     Magnification,
     /// The model needs a scale and the source has none.
     NoScale,
+    /// The model reads what is measured of the loops, and not all of that could be.
+    LoopsUnmeasured,
 }
 
 impl RejectReason {
@@ -59,6 +61,7 @@ impl RejectReason {
             Self::NoNailfold => "no nailfold in view: move to the cuticle",
             Self::Magnification => "magnification too low for the model: use the 200x lens",
             Self::NoScale => "no scale: calibrate this microscope and magnification",
+            Self::LoopsUnmeasured => "loops cannot be measured: show the row of loops along the cuticle",
         }
     }
 }

@@ -32,7 +32,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("capture", with(&["synth"])),
         ("decode", vec!["frame", "outcome", "time"]),
         ("quality", vec!["frame", "outcome", "scale", "time"]),
-        ("bundle", vec!["digest", "frame", "scale", "time"]),
+        ("bundle", vec!["digest", "frame", "measured", "scale", "time"]),
         ("preprocess", vec!["bundle", "frame", "quality", "scale", "time"]),
         ("infer", vec!["bundle", "digest", "frame", "preprocess", "quality", "report", "scale", "time"]),
         ("measure", vec!["fast_track", "infer", "measured"]),

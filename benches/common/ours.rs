@@ -135,8 +135,9 @@ pub fn run(
     let feed = Feed::new(film, frames as u64, period)?;
     let (clock, there) = (feed.info.clock.clone(), Arc::clone(&feed.there));
     let gate = quality::Settings::default();
-    let reading = assemble::reading(&bundle.dir, &runtime(threads, spread), None, &gate, film.words.scale.clone())
-        .map_err(|failure| format!("{failure:?}"))?;
+    let reading =
+        assemble::reading(&bundle.dir, &runtime(threads, spread), None, None, &gate, film.words.scale.clone())
+            .map_err(|failure| format!("{failure:?}"))?;
     let folder = tempfile::tempdir()?;
     let (tap, lines) = bounded(64);
     let desk = Desk::new(desk::Settings {

@@ -6,6 +6,8 @@ use toml::Spanned;
 use super::golden::{self, Golden};
 use super::manifest::{SIDE, Text, WrittenOutput};
 use super::{Bundle, BundleError, Channels, Filter, Fit, InputSpec, files};
+use crate::digest::is_sha256;
+use crate::measured::{FIGURES, Limits};
 use crate::scale::UM_PER_PX_RANGE;
 
 pub(super) const EXPECTED: &str = "golden/features.json";
@@ -19,6 +21,18 @@ pub struct FeatureSpec {
     pub groups: Vec<Group>,
     /// Smallest and largest of each column over the training cohort.
     pub seen: Option<Vec<[f32; 2]>>,
+    /// There when `groups` holds `Shape`.
+    pub loops: Option<LoopsSpec>,
+}
+
+/// What measured the loops that the model was trained on. Other weights or other limits give other figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoopsSpec {
+    pub name: String,
+    pub version: String,
+    /// Of the locating bundle's manifest.
+    pub sha256: String,
+    pub limits: Limits,
 }
 
 impl FeatureSpec {
@@ -39,6 +53,8 @@ pub enum Group {
     Colour,
     /// Local binary patterns.
     Lbp,
+    /// What was measured of the loops; of the picture itself nothing.
+    Shape,
 }
 
 impl Group {
@@ -81,6 +97,7 @@ impl Group {
                 "colour_v_skewness",
             ],
             Self::Lbp => &["lbp_0", "lbp_1", "lbp_2", "lbp_3", "lbp_4", "lbp_5", "lbp_6", "lbp_7", "lbp_8", "lbp_9"],
+            Self::Shape => &FIGURES,
         }
     }
 }
@@ -100,6 +117,16 @@ pub(super) struct WrittenFeatures {
     _scikit_image: String,
     seen: Option<Spanned<Vec<[f32; 2]>>>,
     max_um_per_px: Option<Spanned<f64>>,
+    loops: Option<Spanned<WrittenLoops>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenLoops {
+    locator: String,
+    version: String,
+    sha256: Spanned<String>,
+    limits: Spanned<toml::Table>,
 }
 
 #[derive(Deserialize)]
@@ -169,10 +196,17 @@ fn spec(text: &Text, w: &WrittenFeatures) -> Result<FeatureSpec, BundleError> {
     let groups = w.groups.get_ref();
     let in_order = !groups.is_empty() && groups.is_sorted_by(|a, b| a < b);
     text.ensure(&w.groups, in_order, || {
-        let known = "of hu, haralick, colour, lbp at least one, each once, in this order";
+        let known = "of hu, haralick, colour, lbp, shape at least one, each once, in this order";
         format!("features.groups: expected {known}, found {groups:?}")
     })?;
-    let spec = FeatureSpec { groups: groups.clone(), seen: w.seen.as_ref().map(|seen| seen.get_ref().clone()) };
+    let reads_loops = groups.contains(&Group::Shape);
+    text.ensure(&w.groups, reads_loops == w.loops.is_some(), || {
+        let what = "[features.loops] says what measured the group shape";
+        if reads_loops { format!("{what}, and it is missing") } else { format!("{what}, which groups does not name") }
+    })?;
+    let loops = w.loops.as_ref().map(|w| loops(text, w.get_ref())).transpose()?;
+    let seen = w.seen.as_ref().map(|seen| seen.get_ref().clone());
+    let spec = FeatureSpec { groups: groups.clone(), seen, loops };
     if let Some(seen) = &w.seen {
         let (ranges, columns) = (seen.get_ref(), spec.columns().count());
         let rising = ranges.iter().all(|[low, high]| low.is_finite() && high.is_finite() && low <= high);
@@ -181,6 +215,21 @@ fn spec(text: &Text, w: &WrittenFeatures) -> Result<FeatureSpec, BundleError> {
         })?;
     }
     Ok(spec)
+}
+
+/// Every limit must be there: one that is not written might have another default in another Hairpin.
+fn loops(text: &Text, w: &WrittenLoops) -> Result<LoopsSpec, BundleError> {
+    text.ensure(&w.sha256, is_sha256(w.sha256.get_ref()), || {
+        format!("features.loops.sha256: expected 64 hexadecimal digits, found {:?}", w.sha256.get_ref())
+    })?;
+    let wrong = |message: String| text.error(Some(w.limits.span()), format!("features.loops.limits: {message}"));
+    let written = w.limits.get_ref();
+    let known = toml::Table::try_from(Limits::default()).map_err(|e| wrong(e.to_string()))?;
+    if let Some(missing) = known.keys().find(|key| !written.contains_key(*key)) {
+        return Err(wrong(format!("missing field `{missing}`")));
+    }
+    let limits = written.clone().try_into().map_err(|e: toml::de::Error| wrong(e.message().to_owned()))?;
+    Ok(LoopsSpec { name: w.locator.clone(), version: w.version.clone(), sha256: w.sha256.get_ref().clone(), limits })
 }
 
 /// `golden/features.json`, for a bundle of this task.
@@ -255,7 +304,12 @@ mod tests {
         let cases: &[(&str, &str, &str)] = &[
             ("[\"hu\", \"haralick\"", "[\"haralick\", \"hu\"", "features.groups: expected of hu"),
             ("[\"hu\", \"haralick\"", "[\"hu\", \"hu\"", "features.groups: expected of hu"),
-            ("[\"hu\", \"haralick\"", "[\"hu\", \"shape\"", "unknown variant `shape`"),
+            ("[\"hu\", \"haralick\"", "[\"hu\", \"orb\"", "unknown variant `orb`"),
+            (
+                "\"lbp\"]",
+                "\"lbp\", \"shape\"]",
+                "[features.loops] says what measured the group shape, and it is missing",
+            ),
             ("[\"hu\", \"haralick\", \"colour\", \"lbp\"]", "[]", "features.groups: expected of hu"),
             (
                 "[\"hu\", \"haralick\", ",

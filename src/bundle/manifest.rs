@@ -15,7 +15,7 @@ use super::{
     Bundle, BundleError, Calibration, Channels, Cohort, Filter, Fit, InputSpec, MANIFEST, ModelId, Scheme, Seen, Task,
     Thresholds, golden,
 };
-use crate::digest::sha256;
+use crate::digest::{is_sha256, sha256};
 use crate::scale::UM_PER_PX_RANGE;
 
 /// The only form of manifest there is so far.
@@ -308,8 +308,7 @@ pub(super) fn files(
             )
         })?;
         let value = digest.get_ref().to_ascii_lowercase();
-        let hexadecimal = value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit());
-        text.ensure(&digest, hexadecimal, || {
+        text.ensure(&digest, is_sha256(&value), || {
             format!("[files] {name:?}: expected a sha256 of 64 hexadecimal digits, found {:?}", digest.get_ref())
         })?;
         checked.insert(name, value);

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use features::{FeatureSpec, GoldenFeatures, Group};
+pub use features::{FeatureSpec, GoldenFeatures, Group, LoopsSpec};
 pub use golden::Golden;
 pub use locate::{FieldSpec, LocateBundle, LocateGolden};
 
@@ -149,7 +149,7 @@ pub struct InputSpec {
 }
 
 impl InputSpec {
-    /// Whether a picture without a scale cannot be read.
+    /// Whether a picture without a scale cannot be prepared.
     pub fn needs_scale(&self) -> bool {
         matches!(self.fit, Fit::Scale { .. }) || self.max_um_per_px.is_some()
     }
@@ -248,6 +248,16 @@ impl Bundle {
     /// How many columns the model's input has, where it reads features.
     pub fn columns(&self) -> Option<usize> {
         self.features.as_ref().map(|features| features.columns().count())
+    }
+
+    /// Whether a picture without a scale cannot be read.
+    pub fn needs_scale(&self) -> bool {
+        self.input.needs_scale() || self.loops().is_some()
+    }
+
+    /// What must measure the loops of every picture, where the model reads that.
+    pub fn loops(&self) -> Option<&LoopsSpec> {
+        self.features.as_ref()?.loops.as_ref()
     }
 
     /// Every bundle that stands directly in `dir`, by name.

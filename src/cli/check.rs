@@ -25,12 +25,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     out::line(format!("{}: every key is known and in range", path.display()))?;
     let bundle = Bundle::load(&config.bundle).or_fail(Status::Config)?;
     out::line(format!("model {} {}: every file has its digest", bundle.id.name, bundle.id.version))?;
-    let reading = assemble::reading(&config.bundle, &config.runtime, config.remote.as_ref(), &config.gate, None)?;
+    let (remote, measure) = (config.remote.as_ref(), config.measure.as_ref());
+    let reading = assemble::reading(&config.bundle, &config.runtime, remote, measure, &config.gate, None)?;
     out::line(format!(
         "ONNX Runtime {} runs it on {}; the golden pair agrees",
         reading.runtime.version, reading.runtime.provider_running
     ))?;
-    if let Some(loops) = assemble::loops(config.measure.as_ref())? {
+    if let Some(loops) = assemble::loops(measure)? {
         let words = loops.measurer.locator().words();
         out::line(format!("loops by {} {}: the golden maps agree", words.name, words.version))?;
     }

@@ -14,7 +14,7 @@ use crate::decode::{Decoded, Decoder};
 use crate::failure::{Failure, OrFail, Status};
 use crate::frame::{Image, RawFrame};
 use crate::infer::{self, Scores};
-use crate::measured::Measured;
+use crate::measured::{Limits, Measured};
 use crate::outcome::{Damage, Quality, RejectReason};
 use crate::pipeline::Loops;
 use crate::pipeline::capture::Captured;
@@ -84,6 +84,11 @@ impl<'a> Eye<'a> {
         self.loops.as_ref().map(|loops| loops.measurer.locator().words())
     }
 
+    /// Likewise.
+    pub fn limits(&self) -> Option<&Limits> {
+        self.loops.as_ref().map(|loops| loops.measurer.settings())
+    }
+
     /// Every picture gets a gate of its own: there is no motion between unrelated pictures.
     pub fn look(&mut self, raw: &RawFrame, scale: Option<Scale>) -> Result<Outcome, Failure> {
         let known = scale.clone();
@@ -93,7 +98,8 @@ impl<'a> Eye<'a> {
             None => {
                 // One picture after the other: all threads for each.
                 let runtime = infer::Settings { frames_at_once: Some(1), ..self.config.runtime.clone() };
-                assemble::reading(&self.config.bundle, &runtime, self.config.remote.as_ref(), gate, scale)?
+                let (remote, measure) = (self.config.remote.as_ref(), self.config.measure.as_ref());
+                assemble::reading(&self.config.bundle, &runtime, remote, measure, gate, scale)?
             }
         };
         let reading = self.reading.insert(reading);

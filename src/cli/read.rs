@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::picture::{Eye, Seen, load, words};
 use super::{find_config, out, overlay};
 use crate::failure::{Failure, OrFail, Status};
-use crate::report::{ModelWords, NOTICE, SCHEMA};
+use crate::measured::Limits;
+use crate::report::{LocatorWords, ModelWords, NOTICE, SCHEMA};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -35,6 +36,11 @@ struct Document<'a> {
     schema: u32,
     notice: &'static str,
     model: &'a ModelWords,
+    /// What measured the loops, and with which limits; absent where the configuration measures none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locator: Option<&'a LocatorWords>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<&'a Limits>,
     images: &'a [Seen],
 }
 
@@ -60,7 +66,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     bar.finish_and_clear();
     let Some(model) = eye.model() else { return Ok(()) };
     if args.json {
-        let document = Document { schema: SCHEMA, notice: NOTICE, model, images: &seen };
+        let (locator, limits) = (eye.locator(), eye.limits());
+        let document = Document { schema: SCHEMA, notice: NOTICE, model, locator, limits, images: &seen };
         return out::json(&document);
     }
     for one in &seen {

@@ -133,10 +133,10 @@ fn start(
     source: Box<dyn Source>,
 ) -> Result<(Running, Receiver<Arc<Line>>, Board), Failure> {
     let info = source.info();
-    let (remote, scale) = (config.remote.as_ref(), info.words.scale.clone());
-    let reading = assemble::reading(&config.bundle, &config.runtime, remote, &config.gate, scale)?;
-    let loops = assemble::loops(config.measure.as_ref())?;
-    let second = assemble::seconds(&config.second, &config.runtime)?;
+    let (remote, measure, scale) = (config.remote.as_ref(), config.measure.as_ref(), info.words.scale.clone());
+    let reading = assemble::reading(&config.bundle, &config.runtime, remote, measure, &config.gate, scale)?;
+    let loops = assemble::loops(measure)?;
+    let second = assemble::seconds(&config.second, &config.runtime, measure)?;
     let (tap, lines) = bounded(64);
     let desk = Desk::new(desk::Settings {
         clock: info.clock.clone(),

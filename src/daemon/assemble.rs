@@ -11,7 +11,7 @@ use crate::decode::Decoder;
 use crate::failure::{Failure, OrFail, Status};
 use crate::infer::{self, Classifier, InferError, Intake, Locator, Runtime};
 use crate::pipeline::Loops;
-use crate::pipeline::measure::{Chooser, Measurer};
+use crate::pipeline::measure::{Chooser, Figures, Measurer};
 use crate::pipeline::prepare::Step;
 use crate::pipeline::recover::Reopen;
 use crate::pipeline::second::SecondModel;
@@ -37,10 +37,12 @@ pub fn reading(
     bundle: &std::path::Path,
     runtime: &infer::Settings,
     remote: Option<&infer::RemoteSettings>,
+    measure: Option<&MeasureChoice>,
     gate: &quality::Settings,
     scale: Option<Scale>,
 ) -> Result<Reading, Failure> {
     let bundle = Bundle::load(bundle).or_fail(Status::Config)?;
+    let intake = intake(&bundle, measure)?;
     let library = Runtime::load(&runtime.library).map_err(infer_failure)?;
     let mut classifier = Classifier::open(&library, &bundle, runtime).map_err(infer_failure)?;
     ask_remotely(&mut classifier, remote, &bundle)?;
@@ -48,7 +50,8 @@ pub fn reading(
         let running = classifier.provider();
         tracing::warn!("provider {provider} cannot run the model, so {running} does: {why}");
     }
-    let step = step(gate, &bundle, scale)?;
+    let decoder = Decoder::new().or_fail(Status::Internal)?;
+    let step = Step::new(decoder, Gate::new(gate.clone(), demands(&bundle)), intake, scale);
     let terms = terms(&bundle)?;
     let (model, runtime) = classifier.words();
     memory::give_back();
@@ -69,14 +72,45 @@ fn ask_remotely(
     Ok(())
 }
 
+/// What makes the model's input. One that reads what is measured of the loops gets a locating network of its own, which
+/// must be the one it was made with.
+pub fn intake(bundle: &Bundle, measure: Option<&MeasureChoice>) -> Result<Intake, Failure> {
+    let intake = Intake::new(bundle);
+    let Some(spec) = bundle.loops() else { return Ok(intake) };
+    let refuse = |what: String| {
+        let (model, locator) = (&bundle.id, format!("{} {}", spec.name, spec.version));
+        let message = format!("model {} {} reads what {locator} measures of loops, {what}", model.name, model.version);
+        Err(Failure::new(Status::Config, message))
+    };
+    let Some(choice) = measure else {
+        return refuse("which none is configured to do: name that bundle in [measure] bundle".to_owned());
+    };
+    let (preparer, measurer) = measurer(choice)?;
+    let found = measurer.locator().words();
+    if found.sha256 != spec.sha256 {
+        let (name, version) = (&found.name, &found.version);
+        return refuse(format!(
+            "sha256 {} of its manifest, and [measure] bundle is {name} {version}, sha256 {}: name that one, or make \
+             the model again with this",
+            spec.sha256, found.sha256
+        ));
+    }
+    if let Some(other) = spec.limits.first_other(&choice.limits) {
+        return refuse(format!("with other limits: [measure.limits] {other}; set it so, or make the model again"));
+    }
+    Ok(intake.with_loops(Box::new(Figures::new(preparer, measurer))))
+}
+
 /// Makes another deciding model ready for `readers` threads, beside the one that runs.
 pub fn incoming(
     dir: &std::path::Path,
     runtime: &infer::Settings,
     remote: Option<&infer::RemoteSettings>,
+    measure: Option<&MeasureChoice>,
     readers: u32,
 ) -> Result<Incoming, Failure> {
     let bundle = Bundle::load(dir).or_fail(Status::Config)?;
+    let intake = intake(&bundle, measure)?;
     let library = Runtime::load(&runtime.library).map_err(infer_failure)?;
     let mut first = Classifier::open(&library, &bundle, runtime).map_err(infer_failure)?;
     ask_remotely(&mut first, remote, &bundle)?;
@@ -93,7 +127,7 @@ pub fn incoming(
     memory::give_back();
     Ok(Incoming {
         bundle: dir.to_owned(),
-        intake: Intake::new(&bundle),
+        intake,
         demands: demands(&bundle),
         classifiers: [vec![first], more].into_iter().flatten().collect(),
         terms: terms(&bundle)?,
@@ -103,16 +137,21 @@ pub fn incoming(
 }
 
 /// Loads the bundles of the models that do not decide, each as the deciding one is loaded.
-pub fn seconds(choices: &[SecondChoice], runtime: &infer::Settings) -> Result<Vec<SecondModel>, Failure> {
+pub fn seconds(
+    choices: &[SecondChoice],
+    runtime: &infer::Settings,
+    measure: Option<&MeasureChoice>,
+) -> Result<Vec<SecondModel>, Failure> {
     // One frame after the other, by one thread: they take what the deciding model leaves.
     let runtime = infer::Settings { threads: 1, frames_at_once: Some(1), ..runtime.clone() };
     let open = |choice: &SecondChoice| {
         let bundle = Bundle::load(&choice.bundle).or_fail(Status::Config)?;
+        let intake = intake(&bundle, measure)?;
         let library = Runtime::load(&runtime.library).map_err(infer_failure)?;
         let classifier = Classifier::open(&library, &bundle, &runtime).map_err(infer_failure)?;
         let (model, running) = classifier.words();
         let words = SecondWords { model, provider_running: running.provider_running };
-        Ok(SecondModel::new(Intake::new(&bundle), classifier, terms(&bundle)?, words, choice.every))
+        Ok(SecondModel::new(intake, classifier, terms(&bundle)?, words, choice.every))
     };
     let models: Vec<SecondModel> = choices.iter().map(open).collect::<Result<_, Failure>>()?;
     for (i, one) in models.iter().enumerate() {
@@ -127,11 +166,15 @@ pub fn seconds(choices: &[SecondChoice], runtime: &infer::Settings) -> Result<Ve
 /// Loads the bundle that locates loops, runs its golden pair, and warms it; `None` where none is configured.
 pub fn loops(choice: Option<&MeasureChoice>) -> Result<Option<Loops>, Failure> {
     let Some(choice) = choice else { return Ok(None) };
+    let (preparer, measurer) = measurer(choice)?;
+    Ok(Some(Loops { chooser: Chooser::new(preparer, choice.every), measurer }))
+}
+
+fn measurer(choice: &MeasureChoice) -> Result<(FieldPreparer, Measurer), Failure> {
     let bundle = LocateBundle::load(&choice.bundle).or_fail(Status::Config)?;
     let library = Runtime::load(&choice.runtime.library).map_err(infer_failure)?;
     let locator = Locator::open(&library, &bundle, &choice.runtime).map_err(infer_failure)?;
-    let chooser = Chooser::new(FieldPreparer::new(&bundle.input), choice.every);
-    Ok(Some(Loops { chooser, measurer: Measurer::new(locator, choice.limits.clone()) }))
+    Ok((FieldPreparer::new(&bundle.input), Measurer::new(locator, choice.limits.clone())))
 }
 
 fn terms(bundle: &Bundle) -> Result<aggregate::Reader, Failure> {
@@ -159,19 +202,15 @@ pub fn infer_failure(error: InferError) -> Failure {
 impl Reading {
     /// The same warm model behind a new gate, as if no frame had come before.
     pub fn renewed(self, gate: &quality::Settings, scale: Option<Scale>) -> Result<Self, Failure> {
-        let step = step(gate, &self.bundle, scale)?;
-        Ok(Self { step, ..self })
+        let decoder = Decoder::new().or_fail(Status::Internal)?;
+        let gate = Gate::new(gate.clone(), demands(&self.bundle));
+        Ok(Self { step: self.step.renewed(decoder, gate, scale), ..self })
     }
-}
-
-fn step(gate: &quality::Settings, bundle: &Bundle, scale: Option<Scale>) -> Result<Step, Failure> {
-    let decoder = Decoder::new().or_fail(Status::Internal)?;
-    Ok(Step::new(decoder, Gate::new(gate.clone(), demands(bundle)), Intake::new(bundle), scale))
 }
 
 /// What the model asks of every picture.
 fn demands(bundle: &Bundle) -> Demands {
-    Demands { max_um_per_px: bundle.input.max_um_per_px, needs_scale: bundle.input.needs_scale() }
+    Demands { max_um_per_px: bundle.input.max_um_per_px, needs_scale: bundle.needs_scale() }
 }
 
 /// A source, open, and what opens it again; nothing does where it is read once.

@@ -27,14 +27,15 @@ impl Loader {
         let (ask, asked) = bounded::<Load>(WAITING);
         let (tell, loaded) = bounded(WAITING);
         let last = Arc::new(Mutex::new(running));
-        let (runtime, remote, known) = (config.runtime.clone(), config.remote.clone(), Arc::clone(&last));
+        let (runtime, remote, measure) = (config.runtime.clone(), config.remote.clone(), config.measure.clone());
+        let known = Arc::clone(&last);
         // A control command may name a folder as the configuration does.
         let here = config.path.parent().map(Path::to_owned).unwrap_or_default();
         // Ends when nobody can ask any more; a bundle that is being loaded then is left behind.
         std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
             for Load { bundle, request } in asked {
                 let bundle = here.join(bundle);
-                let outcome = assemble::incoming(&bundle, &runtime, remote.as_ref(), readers)
+                let outcome = assemble::incoming(&bundle, &runtime, remote.as_ref(), measure.as_ref(), readers)
                     .map(Box::new)
                     .map_err(|e| e.to_string());
                 if let Ok(incoming) = &outcome {

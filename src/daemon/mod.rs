@@ -64,7 +64,8 @@ impl Service {
     pub fn start(config: Resolved, watched: bool) -> Result<Self, Failure> {
         let began = Instant::now();
         let signals = Signals::listen().or_fail(Status::Internal)?;
-        let reading = assemble::reading(&config.bundle, &config.runtime, config.remote.as_ref(), &config.gate, None)?;
+        let (remote, measure) = (config.remote.as_ref(), config.measure.as_ref());
+        let reading = assemble::reading(&config.bundle, &config.runtime, remote, measure, &config.gate, None)?;
         let records = config.record.as_ref().map(|r| Records::at(&r.folder)).transpose().or_fail(Status::Io)?;
         let interrupted = records.as_ref().map(recover).transpose()?.unwrap_or_default();
         let file = config.file.as_deref().map(JsonlFile::open).transpose().or_fail(Status::Io)?;
@@ -73,8 +74,8 @@ impl Service {
 
         let info = source.info();
         let live = info.live;
-        let loops = assemble::loops(config.measure.as_ref())?;
-        let second = assemble::seconds(&config.second, &config.runtime)?;
+        let loops = assemble::loops(measure)?;
+        let second = assemble::seconds(&config.second, &config.runtime, measure)?;
         let provenance = assemble::provenance(Some(&config), &reading, loops.as_ref(), &second, info.words.clone());
         let bus = Bus::new(RING, first_present(&reading));
         let page = web::Wires {

@@ -1,7 +1,8 @@
 //! The golden pair: what the model gives here beside what its maker's reference gave.
 
-use super::{Classifier, InferError, Intake, Scores};
+use super::{Classifier, InferError, Intake, LoopFigures, Scores};
 use crate::bundle::{Bundle, Golden, GoldenFeatures};
+use crate::frame::Size;
 use crate::preprocess::{PrepareError, Tensor};
 use crate::scale::{Scale, ScaleMethod};
 
@@ -76,11 +77,31 @@ fn same_features(bundle: &Bundle, found: &[f32], golden: &GoldenFeatures) -> Res
     Ok(())
 }
 
+/// The golden picture has the model's size, too small to measure loops on: what was measured of them is taken as it is
+/// written, and the locating bundle has a golden pair of its own.
+struct Written([f32; 5]);
+
+impl LoopFigures for Written {
+    fn figures(&mut self, _: Size, _: &[u8], _: Option<&Scale>) -> Result<[f32; 5], PrepareError> {
+        Ok(self.0)
+    }
+}
+
+fn intake(bundle: &Bundle, golden: &Golden) -> Intake {
+    let intake = Intake::new(bundle);
+    // The group `shape` stands last.
+    let last = golden.features.as_ref().and_then(|features| features.values.last_chunk());
+    match last.filter(|_| bundle.loops().is_some()) {
+        Some(figures) => intake.with_loops(Box::new(Written(*figures))),
+        None => intake,
+    }
+}
+
 /// The golden picture as the model's input.
 pub(super) fn prepared(bundle: &Bundle, golden: &Golden) -> Result<Tensor, InferError> {
     let scale = golden.um_per_px.and_then(|v| Scale::new(v, ScaleMethod::Entered));
     let mut tensor = Tensor::default();
-    let done = Intake::new(bundle).prepare_pixels(golden.size, &golden.rgb, scale.as_ref(), &mut tensor);
+    let done = intake(bundle, golden).prepare_pixels(golden.size, &golden.rgb, scale.as_ref(), &mut tensor);
     done.map_err(|e: PrepareError| InferError::Model {
         dir: bundle.dir.clone(),
         message: format!("the golden picture: {e}"),

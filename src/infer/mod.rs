@@ -20,7 +20,7 @@ use remote::{Ports, Remote};
 
 pub use features::Describer;
 pub use golden::Agreement;
-pub use intake::Intake;
+pub use intake::{Intake, LoopFigures};
 pub use locator::Locator;
 pub use maps::{Maps, Plane, sigmoid};
 pub use onnx::Runtime;

@@ -10,11 +10,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use super::counters::Beat;
 use super::ended::Tiding;
 use super::prepare::PATIENCE;
-use crate::frame::{Image, RawFrame};
-use crate::infer::{InferError, Locator, Maps};
+use crate::frame::{Image, RawFrame, Size};
+use crate::infer::{InferError, Locator, LoopFigures, Maps};
 use crate::measure::{self, Settings};
 use crate::measured::Measured;
-use crate::preprocess::{Field, FieldPreparer};
+use crate::preprocess::{Field, FieldPreparer, PrepareError};
 use crate::scale::Scale;
 use crate::time::Stamp;
 
@@ -41,6 +41,27 @@ impl Measurer {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+}
+
+/// Measures every picture for a model that reads what is measured, where and when it is prepared for it.
+pub struct Figures {
+    preparer: FieldPreparer,
+    measurer: Measurer,
+    field: Field,
+}
+
+impl Figures {
+    pub fn new(preparer: FieldPreparer, measurer: Measurer) -> Self {
+        Self { preparer, measurer, field: Field::default() }
+    }
+}
+
+impl LoopFigures for Figures {
+    fn figures(&mut self, size: Size, rgb: &[u8], scale: Option<&Scale>) -> Result<[f32; 5], PrepareError> {
+        self.preparer.prepare(size, rgb, scale, &mut self.field)?;
+        let measured = self.measurer.measure(&self.field).map_err(|e| PrepareError::Measuring(e.to_string()))?;
+        measured.figures().map_err(PrepareError::LoopsUnmeasured)
     }
 }
 

@@ -17,8 +17,8 @@ use crate::decode::{Decoded, Decoder};
 use crate::frame::{Image, RawFrame};
 use crate::infer::Intake;
 use crate::measured::Measured;
-use crate::outcome::{Quality, View};
-use crate::preprocess::Tensor;
+use crate::outcome::{Quality, RejectReason, View};
+use crate::preprocess::{PrepareError, Tensor};
 use crate::quality::{self, Gate, Judged};
 use crate::scale::Scale;
 
@@ -135,6 +135,11 @@ impl Step {
         }
     }
 
+    /// The same intake behind another gate, as if no frame had come before.
+    pub fn renewed(self, decoder: Decoder, gate: Gate, scale: Option<Scale>) -> Self {
+        Self::new(decoder, gate, self.intake, scale)
+    }
+
     /// Has some of the frames measured, too.
     pub(super) fn measure_with(&mut self, chooser: Chooser) {
         self.chooser = Some(chooser);
@@ -199,7 +204,13 @@ impl Step {
         if let Err(error) = done {
             self.keep(image);
             self.spare = Some(tensor);
-            return Err(ended(End::Failed(error.to_string()), tolerated));
+            let how = match error {
+                PrepareError::LoopsUnmeasured(_) => {
+                    End::Rejected { reason: RejectReason::LoopsUnmeasured, figures: quality, view }
+                }
+                error => End::Failed(error.to_string()),
+            };
+            return Err(ended(how, tolerated));
         }
         let chooser = self.chooser.as_mut();
         let measured = chooser.and_then(|chooser| chooser.consider(&raw, &image, self.scale.as_ref()));

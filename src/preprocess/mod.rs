@@ -37,8 +37,8 @@ impl Tensor {
     }
 }
 
-/// Why a picture could not be prepared. Refusing the picture is the only cure for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a picture could not be prepared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareError {
     #[error("the model needs a scale and the picture has none: calibrate this microscope and magnification")]
     NoScale,
@@ -48,6 +48,11 @@ pub enum PrepareError {
     TooLarge { samples: u64, most: u64 },
     #[error("expected a full picture of {size}, found {bytes} bytes")]
     NotFull { size: Size, bytes: usize },
+    /// The picture cannot be read; the next may be.
+    #[error("the model reads what is measured of the loops, and here {0}")]
+    LoopsUnmeasured(&'static str),
+    #[error("the model reads what is measured of the loops, which failed: {0}")]
+    Measuring(String),
 }
 
 /// Prepares pictures for one model.

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from . import table, whole
-from .problem import MISSING, Problem
+from .problem import MISSING, USAGE, Problem
 
 CLASSICAL = ("rf", "svm", "lr", "lightgbm", "xgboost", "knn")
 NETWORKS = ("densenet121", "resnet18", "vgg16", "vit_small", "mobilenetv4_small")
@@ -60,6 +60,8 @@ def fit(asked: argparse.Namespace) -> int:
 
         fit_classical(cohort, asked)
     else:
+        if asked.loops:
+            raise Problem(f"--loops: {asked.model} reads pixels; the group shape is for classical models", USAGE)
         from .netbundle import fit_network
 
         fit_network(cohort, asked)
@@ -112,13 +114,15 @@ def _check_arguments(command: argparse.ArgumentParser) -> None:
 def _fit_arguments(command: argparse.ArgumentParser) -> None:
     _model_arguments(command)
     command.add_argument("--model", required=True, choices=(*CLASSICAL, *NETWORKS))
-    command.add_argument("--features", type=_groups, default=("hu", "haralick"), help="groups for a classical model, as hu,haralick,colour,lbp")
+    command.add_argument("--features", type=_fit_groups, default=("hu", "haralick"), help="groups for a classical model, as hu,haralick,colour,lbp,shape")
+    command.add_argument("--loops", type=Path, help="what `hairpin read --json` measured of the loops, for the group shape; images of which not all was measured are left out")
     command.add_argument("--name", help="of the bundle; the model's unless given")
     command.add_argument("--version", default="0.1.0")
     command.add_argument("--licence", default="unlicensed", help="of the bundle, as an SPDX expression")
     command.add_argument("--golden", type=Path, help="an image that may be given away inside the bundle; a made-up picture unless given")
     command.add_argument("--elsewhere", type=Path, help="folder with frames/ and labels.csv to look at, never to learn from")
     command.add_argument("--elsewhere-is", default="", help="what those images are, for the card: part of a sentence")
+    command.add_argument("--elsewhere-loops", type=Path, help="what `hairpin read --json` measured on those images, for the group shape")
     command.add_argument("--elsewhere-um-per-px", type=float, help="scale of those images, which a network of tiles needs")
     command.add_argument("--int8", action="store_true", help="write a second bundle of a network in int8, with what it lost")
     command.add_argument("--by-image", action="store_true", help="train a network on the 70 to 30 split by image, too")
@@ -131,19 +135,23 @@ def _compare_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--networks", nargs="*", choices=NETWORKS, default=[])
     command.add_argument("--network-repeats", type=int, default=1, help="splits for a network")
     command.add_argument("--add", type=Path, nargs="+", default=[], help="comparison.json of the same images under the same plan, made elsewhere, to stand on the same page")
-    command.add_argument("--loops", type=Path, help="what `hairpin read --json` measured of the loops, as .json, or a table of it; adds each combination with the group shape")
+    command.add_argument("--loops", type=Path, help="what `hairpin read --json` measured of the loops, as .json, or a table of it; adds each combination with the group shape, and that group alone")
 
 
 def _standard() -> list[tuple[str, ...]]:
     return [("hu",), ("haralick",), ("colour",), ("hu", "haralick"), ("hu", "haralick", "colour")]
 
 
-def _groups(text: str) -> tuple[str, ...]:
+def _groups(text: str, known: tuple[str, ...] = GROUPS) -> tuple[str, ...]:
     wanted = text.split(",")
-    strangers = [name for name in wanted if name not in GROUPS]
+    strangers = [name for name in wanted if name not in known]
     if strangers or len(set(wanted)) < len(wanted):
-        raise argparse.ArgumentTypeError(f"{text!r}: groups are {', '.join(GROUPS)}, each at most once, joined by commas")
-    return tuple(name for name in GROUPS if name in wanted)
+        raise argparse.ArgumentTypeError(f"{text!r}: groups are {', '.join(known)}, each at most once, joined by commas")
+    return tuple(name for name in known if name in wanted)
+
+
+def _fit_groups(text: str) -> tuple[str, ...]:
+    return _groups(text, (*GROUPS, "shape"))
 
 
 def _size(text: str) -> tuple[int, int]:

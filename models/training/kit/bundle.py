@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from . import convert, features, manifest, whole
 from .calls import Calls
+from .loops import MeasuredBy
 from .table import Cohort
 
 # Of a feature, relative to the larger of 1e-3 and its size, and of a probability.
@@ -28,17 +29,22 @@ class Fitted:
     size: tuple[int, int]
     filter: str
     matrix: np.ndarray  # the training rows' features
+    loops: MeasuredBy | None = None  # of the group shape
+
+
+# A picture of the fitted size, and what was measured of its loops: nothing but of the group shape.
+Candidate = tuple[np.ndarray, np.ndarray]
 
 
 def write(
-    out: Path, fitted: Fitted, identity: manifest.Identity, cohort: Cohort, calls: Calls, card: str, model: bytes, golden: list[np.ndarray], replace: bool
+    out: Path, fitted: Fitted, identity: manifest.Identity, cohort: Cohort, calls: Calls, card: str, model: bytes, golden: list[Candidate], replace: bool
 ) -> None:
-    """`model` has passed its parity; `golden` are pictures of the fitted size that may be given away, to choose the golden one from."""
+    """`model` has passed its parity; `golden` may be given away, and the golden picture is chosen from it."""
     with whole.folder(out, replace) as folder:
         (folder / "model.onnx").write_bytes(model)
         (folder / "CARD.md").write_text(card)
         _golden(folder, fitted, model, golden)
-        sections = manifest.features_sections(fitted.size, fitted.filter, fitted.groups, features.versions(), seen(fitted.matrix))
+        sections = manifest.features_sections(fitted.size, fitted.filter, fitted.groups, features.versions(), seen(fitted.matrix), fitted.loops)
         manifest.written(folder, identity, cohort, "features", sections, calls, manifest.thresholds_how(calls))
 
 
@@ -49,8 +55,8 @@ def seen(matrix: np.ndarray, margin: float = 0.05) -> list[list[float]]:
     return [[float(f"{a:.6g}"), float(f"{b:.6g}")] for a, b in zip(low - margin * span, high + margin * span)]
 
 
-def _golden(folder: Path, fitted: Fitted, model: bytes, pictures: list[np.ndarray]) -> None:
-    picture, vector, answer = steadiest(fitted, model, pictures)
+def _golden(folder: Path, fitted: Fitted, model: bytes, candidates: list[Candidate]) -> None:
+    picture, vector, answer = steadiest(fitted, model, candidates)
     golden = folder / "golden"
     golden.mkdir()
     Image.fromarray(picture).save(golden / "input.png", optimize=True)
@@ -77,12 +83,12 @@ def made_up(size: tuple[int, int], count: int) -> Iterator[np.ndarray]:
         yield np.clip(picture + (170.0, 120.0, 100.0), 0, 255).astype(np.uint8)
 
 
-def steadiest(fitted: Fitted, model: bytes, pictures: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def steadiest(fitted: Fitted, model: bytes, candidates: list[Candidate]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of some pictures the one whose answer moves least when its features move by their tolerance: a tree must not turn on a last digit."""
     rng = np.random.default_rng(0)
     best = None
-    for picture in pictures:
-        vector = features.of_picture(picture, fitted.groups)
+    for picture, loops in candidates:
+        vector = np.concatenate([features.of_picture(picture, fitted.groups), loops]).astype(np.float32)
         scale = TOLERANCE["features"] * np.maximum(1e-3, np.abs(vector))
         moved = vector + rng.uniform(-1.0, 1.0, (64, len(vector))).astype(np.float32) * scale
         answer = convert.answers(model, np.vstack([vector, moved]))

@@ -6,9 +6,9 @@ from .table import Cohort
 FIGURES = (("auc", "AUC"), ("f1", "F1"), ("accuracy", "accuracy"), ("sensitivity", "sensitivity"), ("specificity", "specificity"), ("ece", "calibration error"), ("brier", "Brier"))
 
 
-def card(identity, cohort: Cohort, what: dict[str, str], made: str, facts: dict, parts: dict[str, dict], elsewhere: str = "") -> str:
+def card(identity, cohort: Cohort, what: dict[str, str], made: str, facts: dict, parts: dict[str, dict], elsewhere: str = "", reads_loops: bool = False) -> str:
     return "\n".join([
-        _head(identity, cohort, what, facts["first"]["image"]["auc"]), _made(made, parts), _figures(facts, cohort), _calls(facts, cohort), elsewhere or "## On real frames\nNot measured.\n", _limits(cohort)
+        _head(identity, cohort, what, facts["first"]["image"]["auc"]), _made(made, parts), _figures(facts, cohort), _calls(facts, cohort), elsewhere or "## On real frames\nNot measured.\n", _limits(cohort, reads_loops)
     ])
 
 
@@ -106,7 +106,11 @@ Conformal sets by finger (subjects as the unit, each label apart, aim {100 * s['
 """
 
 
-def _limits(cohort: Cohort) -> str:
+def _limits(cohort: Cohort, reads_loops: bool) -> str:
+    beside = (
+        "**It reads the same measured loops as the rules do**: where both agree, that is one piece of evidence and not two, and where the loops were measured wrongly\nboth are wrong."
+        if reads_loops else "A disagreement with the measured loops should be believed against this model, not for it."
+    )
     population = (
         "- on people at all, other than to try the software: it has seen drawings alone;" if cohort.drawn
         else "- on devices, skins, ages or diseases that its cohort did not hold: nobody knows what it does there;"
@@ -116,7 +120,7 @@ def _limits(cohort: Cohort) -> str:
 {population}
 - for more than the two labels above.
 
-A disagreement with the measured loops should be believed against this model, not for it. Published figures of other cohorts must not be set beside these.
+{beside} Published figures of other cohorts must not be set beside these.
 """
 
 

@@ -63,7 +63,7 @@ def chosen(matrix: np.ndarray, groups: tuple[str, ...], of: tuple[str, ...] = GR
 
 
 def fit(name: str, matrix: np.ndarray, truth: np.ndarray, seed: int) -> Pipeline:
-    """Scaler and classifier in one, fitted; NaN, which only the group `shape` may hold, becomes the training median."""
+    """Scaler and classifier in one, fitted; NaN, which only the group `shape` may hold in a comparison, becomes the training median."""
     steps = [("imputer", SimpleImputer(strategy="median", keep_empty_features=True))] if np.isnan(matrix).any() else []
     pipeline = Pipeline([*steps, ("scaler", StandardScaler()), ("classifier", CLASSIFIERS[name].make(seed))])
     return pipeline.fit(matrix.astype(np.float32), truth.astype(np.int64))

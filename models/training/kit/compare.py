@@ -73,8 +73,8 @@ def _classical(cohort: Cohort, asked: argparse.Namespace, plan, digest: str, par
     if asked.loops:
         from .loops import shape_of
 
-        everything, known = np.hstack([everything, shape_of(asked.loops, cohort.rows)]), (*known, "shape")
-        combinations += [(*c, "shape") for c in combinations]
+        everything, known = np.hstack([everything, shape_of(asked.loops, [row.path for row in cohort.rows])]), (*known, "shape")
+        combinations += [*((*c, "shape") for c in combinations), ("shape",)]
     truth = np.array([row.positive for row in cohort.rows])
     stamp = hashlib.sha256(everything.tobytes()).hexdigest()
     jobs = [(name, groups) for groups in combinations for name in asked.models]

@@ -14,7 +14,7 @@ from fitting.measure import auc
 
 from .calls import Calls
 from .figures import margin_of
-from .problem import Problem, several
+from .problem import USAGE, Problem, several
 
 T = TypeVar("T")
 
@@ -52,13 +52,23 @@ def shown(folder: Path) -> Shown:
     return Shown(paths, subject, ill)
 
 
-def looked(folder: Path, model: bytes, groups: tuple[str, ...], size: tuple[int, int], calls: Calls, seen: list[list[float]]) -> dict:
-    """What a model by features says of them."""
+def looked(folder: Path, model: bytes, groups: tuple[str, ...], size: tuple[int, int], calls: Calls, seen: list[list[float]], loops: Path | None) -> dict:
+    """What a model by features says of them; of those whose loops were measured, where it reads them."""
     from . import convert, features
+    from .loops import shape_of
 
     others = shown(folder)
-    matrix = np.stack(others.each(lambda path: features.of_picture(features.prepared(path, size), groups)))
-    return summarised(margin_of(convert.answers(model, matrix)), others.subject, others.ill, calls, outside(matrix, seen))
+    measured = np.zeros((len(others.paths), 0), np.float32)
+    if "shape" in groups:
+        if loops is None:
+            raise Problem(f"{folder}: a model of the group shape needs what was measured there, too: name it as --elsewhere-loops", USAGE)
+        measured = shape_of(loops, others.paths)
+    keep = np.isfinite(measured).all(axis=1)
+    if not keep.any():
+        raise Problem(f"{loops}: of no frame of {folder} all that the group shape needs was measured")
+    matrix = np.hstack([np.stack(others.each(lambda path: features.of_picture(features.prepared(path, size), groups))), measured])[keep]
+    facts = summarised(margin_of(convert.answers(model, matrix)), others.subject[keep], others.ill[keep], calls, outside(matrix, seen))
+    return facts | {"left_out": int((~keep).sum())}
 
 
 def outside(matrix: np.ndarray, seen: list[list[float]]) -> np.ndarray:
@@ -92,6 +102,7 @@ def told(facts: dict, origin: str) -> str:
         for name, s in facts["subjects"].items()
     )
     healthy, with_ = facts["without_disease"], facts["with_disease"]
+    left_out = f" Left out are {facts['left_out']} more frames, of whose loops not all was measured." if facts.get("left_out") else ""
     sides = [sum(s["disease"] is kind for s in facts["subjects"].values()) for kind in (True, False)]
     return f"""## On real frames
 For curiosity only: {origin or 'images that the maker named without saying what they are'}, without the daemon's
@@ -104,5 +115,5 @@ nothing, in either direction. None of these frames was trained, calibrated or te
 
 Of {healthy['frames']} frames of subjects without disease {healthy['above_upper']} are above the upper threshold and {healthy['below_lower']} below the lower; of {with_['frames']} frames of those with disease
 {with_['above_upper']} above and {with_['below_lower']} below. AUC over frames {facts['auc_frames']}; calibration error {facts['ece_frames']}. Out of cohort are
-{healthy['out_of_cohort'] + with_['out_of_cohort']} of {healthy['frames'] + with_['frames']} frames.
+{healthy['out_of_cohort'] + with_['out_of_cohort']} of {healthy['frames'] + with_['frames']} frames.{left_out}
 """

@@ -25,6 +25,11 @@ COLUMNS = {
 }
 
 
+def of_pixels(groups: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that are features of the picture itself."""
+    return tuple(group for group in groups if group in GROUPS)
+
+
 def columns(groups: tuple[str, ...]) -> list[str]:
     return [name for group in groups for name in COLUMNS[group]]
 
@@ -41,12 +46,12 @@ def prepared(path: Path, size: tuple[int, int] = SIZE, filter_: str = "bilinear"
 
 
 def of_picture(rgb: np.ndarray, groups: tuple[str, ...] = GROUPS) -> np.ndarray:
-    """The features of the groups, in the order of `columns`, as float32."""
+    """The features of the groups, in the order of `columns`, as float32; `shape`, the last one, is of no picture alone."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     parts = {
         "hu": lambda: hu(grey), "haralick": lambda: haralick(grey), "colour": lambda: colour(rgb), "lbp": lambda: lbp(grey)
     }
-    return np.concatenate([parts[group]() for group in groups]).astype(np.float32)
+    return np.concatenate([np.zeros(0), *(parts[group]() for group in of_pixels(groups))]).astype(np.float32)
 
 
 def hu(grey: np.ndarray) -> np.ndarray:

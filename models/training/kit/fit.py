@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from . import whole
 from .calls import settle
 from .card import card
 from .figures import margin_of
+from .loops import measured_by, shape_of
 from .manifest import Identity
+from .problem import USAGE, Problem
 from .protocol import Plan, asked, rows_at, tried
 from .splits import subject_split
 from .table import Cohort
@@ -61,8 +64,16 @@ def fit_classical(cohort: Cohort, asked_for: argparse.Namespace) -> None:
     from .store import features_of
 
     groups, name, plan = asked_for.features, asked_for.model, plan_of(asked_for)
-    everything = features_of(cohort.rows, asked_for.size, asked_for.work, asked_for.threads)
-    matrix = classical.chosen(everything, groups)
+    measured = None
+    if ("shape" in groups) != (asked_for.loops is not None):
+        raise Problem("the group shape and --loops go together: one is of no use without the other", USAGE)
+    if asked_for.loops:
+        measured = measured_by(asked_for.loops)
+        cohort, shape = with_loops(cohort, asked_for.loops)
+    everything, known = features_of(cohort.rows, asked_for.size, asked_for.work, asked_for.threads), features.GROUPS
+    if measured:
+        everything, known = np.hstack([everything, shape]), (*known, "shape")
+    matrix = classical.chosen(everything, groups, known)
     truth = np.array([row.positive for row in cohort.rows])
 
     def trial(train: np.ndarray, held: list[np.ndarray], seed: int) -> list[np.ndarray]:
@@ -83,10 +94,11 @@ def fit_classical(cohort: Cohort, asked_for: argparse.Namespace) -> None:
     if asked_for.elsewhere:
         from .elsewhere import looked, told
 
-        facts["elsewhere"] = looked(asked_for.elsewhere, model, groups, asked_for.size, calls, bundle.seen(matrix[parts["train"]]))
+        facts["elsewhere"] = looked(asked_for.elsewhere, model, groups, asked_for.size, calls, bundle.seen(matrix[parts["train"]]), asked_for.elsewhere_loops)
         elsewhere = told(facts["elsewhere"], asked_for.elsewhere_is)
     what = {
-        "features": f"{', '.join(groups)}: {matrix.shape[1]} columns of the whole picture at {asked_for.size[0]} x {asked_for.size[1]} (`docs/bundles.md`)",
+        "features": f"{', '.join(groups)}: {matrix.shape[1]} columns of the whole picture at {asked_for.size[0]} x {asked_for.size[1]} (`docs/bundles.md`)"
+        + (f", those of shape from its loops as {measured.locator} {measured.version} finds them" if measured else ""),
         "classifier": f"{classical.CLASSIFIERS[name].title}, standardised features; {len(model) / 1024:.0f} KiB of ONNX",
     }
     made = (
@@ -95,24 +107,37 @@ def fit_classical(cohort: Cohort, asked_for: argparse.Namespace) -> None:
         f"{', '.join(f'{k} {v}' for k, v in features.versions().items())}, scikit-learn {version('scikit-learn')}, skl2onnx {version('skl2onnx')}, onnxruntime {version('onnxruntime')}."
         + ("".join(f"\n{note[0].upper() + note[1:]}." for note in cohort.notes))
     )
-    text = card(identity, cohort, what, made, facts, parts_of(cohort, parts), elsewhere)
-    fitted = bundle.Fitted(pipeline, groups, asked_for.size, "bilinear", matrix[parts["train"]])
-    candidates = golden_pictures(cohort, parts["test"], asked_for)
+    text = card(identity, cohort, what, made, facts, parts_of(cohort, parts), elsewhere, measured is not None)
+    fitted = bundle.Fitted(pipeline, groups, asked_for.size, "bilinear", matrix[parts["train"]], measured)
+    candidates = golden_candidates(cohort, parts, asked_for, shape if measured else np.zeros((len(cohort.rows), 0), np.float32))
     bundle.write(asked_for.out, fitted, identity, cohort, calls, text, model, candidates, asked_for.replace)
     whole.as_json(asked_for.work / f"{identity.name}-metrics.json", facts)
     print(f"{asked_for.out}: written; figures in its CARD.md and in {asked_for.work}/{identity.name}-metrics.json")
 
 
-def golden_pictures(cohort: Cohort, places: np.ndarray, asked_for: argparse.Namespace) -> list[np.ndarray]:
-    """What may travel with the bundle: drawn test images; of a cohort of persons the image that the user named, or made-up pictures."""
+def with_loops(cohort: Cohort, loops: Path) -> tuple[Cohort, np.ndarray]:
+    """The images of which all that the group `shape` needs was measured, and that: the service reads no others with such a model."""
+    shape = shape_of(loops, [row.path for row in cohort.rows])
+    keep = np.isfinite(shape).all(axis=1)
+    if not keep.any():
+        raise Problem(f"{loops}: of no image of {cohort.source} all that the group shape needs was measured")
+    rows = tuple(row for row, kept in zip(cohort.rows, keep) if kept)
+    left_out = () if keep.all() else (f"of {len(keep)} images {int((~keep).sum())} were left out, because not all of their loops' figures was measured",)
+    return replace(cohort, rows=rows, notes=(*cohort.notes, *left_out)), shape[keep]
+
+
+def golden_candidates(cohort: Cohort, parts: dict[str, np.ndarray], asked_for: argparse.Namespace, shape: np.ndarray) -> list:
+    """What may travel with the bundle: drawn test images; of a cohort of persons the image that the user named, or made-up pictures, each with the
+    middle of what was measured of the training images' loops."""
     from . import bundle, features
 
+    middle = np.median(shape[parts["train"]], axis=0).astype(np.float32)
     if asked_for.golden:
-        return [features.prepared(asked_for.golden, asked_for.size)]
+        return [(features.prepared(asked_for.golden, asked_for.size), middle)]
     if not cohort.drawn:
-        return list(bundle.made_up(asked_for.size, GOLDEN))
-    rows = rows_at(cohort, places)
-    return [features.prepared(row.path, asked_for.size) for row in rows[:: max(1, len(rows) // GOLDEN)][:GOLDEN]]
+        return [(picture, middle) for picture in bundle.made_up(asked_for.size, GOLDEN)]
+    places = parts["test"][:: max(1, len(parts["test"]) // GOLDEN)][:GOLDEN]
+    return [(features.prepared(cohort.rows[i].path, asked_for.size), shape[i]) for i in places]
 
 
 def plan_of(asked_for: argparse.Namespace) -> Plan:

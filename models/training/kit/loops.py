@@ -1,23 +1,47 @@
-"""The group `shape`: what was measured of the loops, where it was. For comparisons alone; no bundle can name it."""
+"""The group `shape`: what was measured of the loops, where it was."""
 
 import csv
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .problem import Problem, several
-from .table import Row
 
 NAMES = ("density_per_mm", "median_width_um", "largest_width_um", "giants", "loops")
 NOTHING = [np.nan] * len(NAMES)
 
 
-def shape_of(path: Path, rows: tuple[Row, ...]) -> np.ndarray:
-    """[rows, 5] out of what `hairpin read --json` wrote (PATH.json), or of a table with the column file and those of `NAMES`; NaN where a
+@dataclass(frozen=True)
+class MeasuredBy:
+    """The locating network and the limits that loops were measured with: a model of them reads no others."""
+
+    locator: str
+    version: str
+    sha256: str
+    limits: dict[str, float]
+
+
+def measured_by(path: Path) -> MeasuredBy:
+    """As `hairpin read --json` says it; a table of figures does not."""
+    try:
+        document = json.loads(path.read_text()) if path.suffix == ".json" else {}
+        locator, limits = document["locator"], document["limits"]
+        return MeasuredBy(str(locator["name"]), str(locator["version"]), str(locator["sha256"]), {str(k): float(v) for k, v in limits.items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Problem(
+            f"{path}: does not say by which locating network and with which limits its loops were measured, which a bundle must name; "
+            f"write it with `hairpin read --json` of a configuration with [measure] ({error!r})"
+        ) from error
+
+
+def shape_of(path: Path, pictures: Iterable[Path]) -> np.ndarray:
+    """[pictures, 5] out of what `hairpin read --json` wrote (PATH.json), or of a table with the column file and those of `NAMES`; NaN where a
     picture or a figure is missing. Files are taken from the folder that `path` lies in."""
     measured = {(path.parent / file).resolve(): values for file, values in (_read if path.suffix == ".json" else _table)(path)}
-    return np.array([measured.get(row.path.resolve(), NOTHING) for row in rows], np.float32)
+    return np.array([measured.get(picture.resolve(), NOTHING) for picture in pictures], np.float32).reshape(-1, len(NAMES))
 
 
 def _read(path: Path) -> list[tuple[str, list[float]]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .calls import Calls
+from .loops import MeasuredBy
 from .problem import USAGE, Problem
 from .table import Cohort
 from .whole import sha256
@@ -73,8 +74,17 @@ def thresholds_how(calls: Calls) -> str:
     )
 
 
-def features_sections(size: tuple[int, int], filter_: str, groups: tuple[str, ...], versions: dict[str, str], seen: list[list[float]]) -> str:
-    """Without a coarsest scale: the whole picture becomes `size` whatever its scale was."""
+def features_sections(
+    size: tuple[int, int], filter_: str, groups: tuple[str, ...], versions: dict[str, str], seen: list[list[float]], loops: MeasuredBy | None
+) -> str:
+    """Without a coarsest scale: the whole picture becomes `size` whatever its scale was. `loops` of the group shape."""
+    measured = "" if loops is None else f"""
+[features.loops]
+locator = {_t(loops.locator)}
+version = {_t(loops.version)}
+sha256 = {_t(loops.sha256)}
+limits = {{ {", ".join(f"{key} = {value!r}" for key, value in loops.limits.items())} }}
+"""
     return f"""
 [features]
 size = {_t(list(size))}
@@ -84,7 +94,7 @@ opencv = {_t(versions["opencv"])}
 mahotas = {_t(versions["mahotas"])}
 scikit_image = {_t(versions["scikit_image"])}
 seen = {_t(seen)}
-
+{measured}
 [input]
 name = "features"
 

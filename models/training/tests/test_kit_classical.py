@@ -143,7 +143,7 @@ def test_a_comparison_made_elsewhere_stands_on_the_same_page_if_it_is_of_the_sam
     assert "is no comparison.json" in capsys.readouterr().err and not (tmp_path / "three").exists()
 
 
-def test_loops_add_the_group_shape_and_a_bundle_cannot_name_it(tmp_path, monkeypatch):
+def test_loops_add_the_group_shape_to_a_comparison(tmp_path, monkeypatch):
     rows = entries(40)
     source = written(tmp_path / "data", rows)
     loops = tmp_path / "data" / "loops.csv"
@@ -151,9 +151,60 @@ def test_loops_add_the_group_shape_and_a_bundle_cannot_name_it(tmp_path, monkeyp
     loops.write_text("\n".join(["file,density_per_mm,median_width_um,largest_width_um,giants,loops", *lines]) + "\n")
     words = ("compare", source, "--models", "lr", "--combinations", "hu", "--loops", loops, "--work", tmp_path / "work", *QUICK)
     assert kit(monkeypatch, *words, "--out", tmp_path / "out") == 0
-    assert "lr hu+shape" in json.loads((tmp_path / "out" / "comparison.json").read_text())["models"]
-    with pytest.raises(SystemExit):
-        kit(monkeypatch, "fit", source, "--model", "lr", "--features", "hu,shape", "--out", tmp_path / "bundle")
+    assert set(json.loads((tmp_path / "out" / "comparison.json").read_text())["models"]) == {"lr hu", "lr hu+shape", "lr shape"}
+
+
+def loops_json(path, rows, without=()):
+    """As `hairpin read --json` writes them; of the files `without` the loops were not measured in full."""
+    images = []
+    for number, row in enumerate(rows):
+        ill = row["label"] == "abnormal"
+        measured = {"density_per_mm": {"value": (4 if ill else 9) + number % 3 / 4, "low": 1, "high": 12}, "median_apical_um": 20.0, "widest_apical_um": 60.5, "giants": int(ill), "counted": 8}
+        if row["file"] in without:
+            del measured["giants"]
+        images.append({"file": row["file"], "measured": measured})
+    locator = {"name": "locator-synth", "version": "0.1.0", "sha256": "ab" * 32, "cohort": "none", "validated_on_patients": False, "provider_running": "cpu"}
+    path.write_text(json.dumps({"locator": locator, "limits": {"least_score": 0.3, "apart_um": 48.0}, "images": images}))
+    return path
+
+
+@pytest.mark.parametrize("groups", ("hu,shape", "shape"))
+def test_a_bundle_of_the_group_shape_names_what_measured_its_loops(tmp_path, monkeypatch, groups):
+    rows = entries(40)
+    source = written(tmp_path / "data", rows)
+    loops = loops_json(tmp_path / "data" / "loops.json", rows, without=("p3-L3-2.png", "p8-R4-1.png"))
+    out = tmp_path / "bundle"
+    assert kit(monkeypatch, "fit", source, "--model", "lightgbm", "--features", groups, "--loops", loops, "--out", out, "--work", tmp_path / "work", *QUICK) == 0
+    manifest = tomllib.loads((out / "manifest.toml").read_text())
+    assert manifest["features"]["groups"] == groups.split(",")
+    assert manifest["features"]["loops"] == {"locator": "locator-synth", "version": "0.1.0", "sha256": "ab" * 32, "limits": {"least_score": 0.3, "apart_um": 48.0}}
+    golden = json.loads((out / "golden/features.json").read_text())
+    assert golden["columns"] == features.columns(tuple(groups.split(","))) and len(golden["features"]) == len(manifest["features"]["seen"])
+    assert golden["features"][-4:] == [20.0, 60.5, golden["features"][-2], 8.0]
+    answer = convert.answers((out / "model.onnx").read_bytes(), np.float32([golden["features"]]))[0]
+    assert answer == pytest.approx(golden["probabilities"], abs=1e-6)
+    card = (out / "CARD.md").read_text()
+    assert "Of 160 images 2 were left out" in card and "one piece of evidence and not two" in card
+
+
+def test_what_a_bundle_of_the_group_shape_cannot_be_made_of_is_said(tmp_path, monkeypatch, capsys):
+    rows = entries(12)
+    source = written(tmp_path / "data", rows)
+    table_of_loops = tmp_path / "data" / "loops.csv"
+    table_of_loops.write_text("file,density_per_mm,median_width_um,largest_width_um,giants,loops\n")
+    nothing = loops_json(tmp_path / "data" / "nothing.json", rows, without=[row["file"] for row in rows])
+    words = ("fit", source, "--model", "lr", "--out", tmp_path / "out", "--work", tmp_path / "work", *QUICK)
+    for more, status, said in (
+        (("--features", "hu,shape"), 2, "the group shape and --loops go together"),
+        (("--features", "hu", "--loops", nothing), 2, "the group shape and --loops go together"),
+        (("--features", "shape", "--loops", table_of_loops), 65, "does not say by which locating network"),
+        (("--features", "shape", "--loops", tmp_path / "none.json"), 65, "none.json"),
+        (("--features", "shape", "--loops", nothing), 65, "of no image"),
+    ):
+        assert kit(monkeypatch, *words, *more) == status
+        assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert kit(monkeypatch, *words[:2], "--model", "resnet18", *words[4:], "--loops", nothing) == 2
+    assert "resnet18 reads pixels" in capsys.readouterr().err
 
 
 def test_loops_are_taken_as_the_daemon_writes_them(tmp_path):
@@ -162,11 +213,12 @@ def test_loops_are_taken_as_the_daemon_writes_them(tmp_path):
     some = {"density_per_mm": {"value": 6.5, "low": 5.0, "high": 8.0}, "median_apical_um": 14.0, "widest_apical_um": 52.0, "giants": 1, "counted": 9}
     images = [{"file": cohort.rows[0].path.name, "measured": some}, {"file": str(cohort.rows[1].path), "measured": {"not_measured": "no_row"}}, {"file": "x", "outcome": "refused"}]
     (source.parent / "loops.json").write_text(json.dumps({"images": images}))
-    found = shape_of(source.parent / "loops.json", cohort.rows)
+    paths = [row.path for row in cohort.rows]
+    found = shape_of(source.parent / "loops.json", paths)
     assert found[0].tolist() == [6.5, 14.0, 52.0, 1.0, 9.0] and np.isnan(found[1:]).all()
     (source.parent / "loops.json").write_text("[]")
     with pytest.raises(Problem, match="is not what `hairpin read --json` writes"):
-        shape_of(source.parent / "loops.json", cohort.rows)
+        shape_of(source.parent / "loops.json", paths)
 
 
 def test_the_golden_picture_is_one_whose_answer_does_not_turn_on_a_last_digit():
@@ -178,5 +230,5 @@ def test_the_golden_picture_is_one_whose_answer_does_not_turn_on_a_last_digit():
     pipeline = classical.fit("rf", np.repeat(matrix, 10, axis=0), np.repeat(np.arange(len(matrix)) % 2 == 0, 10), 1)
     fitted = bundle.Fitted(pipeline, ("haralick",), size, "bilinear", matrix)
     model = convert.converted(pipeline, 13)
-    picture, vector, answer = bundle.steadiest(fitted, model, pictures)
+    picture, vector, answer = bundle.steadiest(fitted, model, [(picture, np.zeros(0)) for picture in pictures])
     assert (features.of_picture(picture, ("haralick",)) == vector).all() and np.allclose(convert.answers(model, vector[None])[0], answer)

@@ -11,7 +11,8 @@ use super::super::{find_config, out};
 use crate::bundle::Bundle;
 use crate::capture::replay::Settings;
 use crate::capture::{Next, Replay, Source};
-use crate::daemon::assemble::{capture_failure, infer_failure};
+use crate::config::MeasureChoice;
+use crate::daemon::assemble::{self, capture_failure, infer_failure};
 use crate::decode::{Decoded, Decoder};
 use crate::evaluate::agreement::{mean, median};
 use crate::failure::{Failure, OrFail, Status};
@@ -114,9 +115,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let config = crate::config::load(&find_config(args.config.as_deref())?).or_fail(Status::Config)?;
     let runtime = Runtime::load(&config.runtime.library).map_err(infer_failure)?;
     // One frame after the other: all threads for each.
-    let settings = infer::Settings { frames_at_once: Some(1), ..config.runtime };
-    let mut contenders =
-        args.bundles.iter().map(|dir| Contender::open(&runtime, dir, &settings)).collect::<Result<Vec<_>, _>>()?;
+    let settings = infer::Settings { frames_at_once: Some(1), ..config.runtime.clone() };
+    let measure = config.measure.as_ref();
+    let mut contenders = args
+        .bundles
+        .iter()
+        .map(|dir| Contender::open(&runtime, dir, &settings, measure))
+        .collect::<Result<Vec<_>, _>>()?;
     let replay = Settings { um_per_px: args.um_per_px, ..Settings::default() };
     replay.check().or_fail(Status::Config)?;
     let mut source = Replay::open(&args.path, replay).map_err(capture_failure)?;
@@ -166,11 +171,16 @@ fn read_all(source: &mut Replay, contenders: &mut [Contender]) -> Result<(usize,
 }
 
 impl Contender {
-    fn open(runtime: &Runtime, dir: &Path, settings: &infer::Settings) -> Result<Self, Failure> {
+    fn open(
+        runtime: &Runtime,
+        dir: &Path,
+        settings: &infer::Settings,
+        measure: Option<&MeasureChoice>,
+    ) -> Result<Self, Failure> {
         let bundle = Bundle::load(dir).or_fail(Status::Config)?;
         let classifier = Classifier::open(runtime, &bundle, settings).map_err(infer_failure)?;
         Ok(Self {
-            intake: Intake::new(&bundle),
+            intake: assemble::intake(&bundle, measure)?,
             provider_running: classifier.words().1.provider_running,
             bundle,
             classifier,

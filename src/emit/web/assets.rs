@@ -175,6 +175,7 @@ mod tests {
             R::NoNailfold,
             R::Magnification,
             R::NoScale,
+            R::LoopsUnmeasured,
         ] {
             keys.push(format!("advice.{}", named(serde_json::to_value(reason).unwrap())));
         }

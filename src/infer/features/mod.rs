@@ -54,6 +54,8 @@ impl Describer {
                 Group::Haralick => put(&self.haralick.run(&self.grey, width)),
                 Group::Colour => put(&colour::colour(&self.pixels)),
                 Group::Lbp => put(&self.lbp.run(&self.grey)),
+                // Measured, not described: whoever measures adds it.
+                Group::Shape => {}
             }
         }
         (out.tiles, out.channels, out.height, out.width) = (1, 1, 1, out.data.len());

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/data/features/golden.json, what the Python libraries make of drawn pictures, and the bundle tiny-features.
+"""Makes tests/data/features/golden.json, what the Python libraries make of drawn pictures, and the bundles tiny-features and tiny-shape.
 
     python3 -m venv .venv-features
     .venv-features/bin/pip install -r tests/data/features/requirements.txt
@@ -24,9 +24,16 @@ from PIL import Image
 from skimage.feature import local_binary_pattern
 
 HERE = pathlib.Path(__file__).resolve().parent
-BUNDLE = HERE.parent / "bundles" / "tiny-features-0.1.0"
+BUNDLES = HERE.parent / "bundles"
+LOCATOR = HERE.parents[2] / "models" / "locator-synth-0.1.0" / "manifest.toml"
 SIZE = (64, 48)
 GROUPS = ["hu", "haralick", "colour", "lbp"]
+SHAPE = ["shape_density_per_mm", "shape_median_width_um", "shape_largest_width_um", "shape_giants", "shape_loops"]
+# As src/measured.rs has them.
+LIMITS = {
+    "least_score": 0.3, "faint_score": 0.2, "sure_score": 0.5, "apart_um": 48.0, "band_um": 220.0, "least_edge": 0.3, "doubtful_shape": 0.3,
+    "abnormal_shape": 0.6, "width_error": 0.16,
+}  # fmt: skip
 VERSIONS = {
     "opencv": version("opencv-python-headless"), "mahotas": version("mahotas"), "scikit_image": version("scikit-image"),
 }  # fmt: skip
@@ -73,15 +80,18 @@ def features(rgb):
     return {"hu": hu, "haralick": list(map(float, haralick)), "colour": list(map(float, colour)), "lbp": list(map(float, lbp))}
 
 
-def columns():
-    names = [f"hu_{i}" for i in range(1, 8)] + [f"haralick_{name}" for name in TEXTURES]
-    names += [f"colour_{c}_{figure}" for c in "rgbhsv" for figure in ("mean", "std", "skewness")]
-    return names + [f"lbp_{i}" for i in range(10)]
+def columns(groups):
+    names = {
+        "hu": [f"hu_{i}" for i in range(1, 8)], "haralick": [f"haralick_{name}" for name in TEXTURES],
+        "colour": [f"colour_{c}_{figure}" for c in "rgbhsv" for figure in ("mean", "std", "skewness")], "lbp": [f"lbp_{i}" for i in range(10)], "shape": SHAPE,
+    }  # fmt: skip
+    return [name for group in groups for name in names[group]]
 
 
-def vector(rgb):
-    found = features(rgb)
-    return np.concatenate([found[group] for group in GROUPS]).astype(np.float32)
+def vector(rgb, groups, seed):
+    """Of the group shape, figures that a nailfold might have."""
+    found = features(rgb) | {"shape": [4.0 + seed, 14.0 + 3 * seed, 22.0 + 9 * seed, seed % 3, 6 + 2 * seed]}
+    return np.concatenate([found[group] for group in groups]).astype(np.float32)
 
 
 def golden():
@@ -141,33 +151,41 @@ def model(path, cohort):
     path.write_bytes(made.SerializeToString())
 
 
-def bundle():
-    shutil.rmtree(BUNDLE, ignore_errors=True)
-    (BUNDLE / "golden").mkdir(parents=True)
-    cohort = np.stack([vector(drawn(*SIZE, seed, kind)) for seed in range(6) for kind in ("skin", "noise")])
-    model(BUNDLE / "model.onnx", cohort)
+def bundle(name, groups, what):
+    folder = BUNDLES / f"{name}-0.1.0"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "golden").mkdir(parents=True)
+    cohort = np.stack([vector(drawn(*SIZE, seed, kind), groups, seed) for seed in range(6) for kind in ("skin", "noise")])
+    model(folder / "model.onnx", cohort)
     pixels = drawn(*SIZE, 0, "skin")
-    Image.fromarray(pixels).save(BUNDLE / "golden" / "input.png", optimize=True)
-    values = vector(pixels)
-    session = onnxruntime.InferenceSession(str(BUNDLE / "model.onnx"), providers=["CPUExecutionProvider"])
+    Image.fromarray(pixels).save(folder / "golden" / "input.png", optimize=True)
+    values = vector(pixels, groups, 0)
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     probabilities = session.run(["probabilities"], {"features": values[None]})[0][0]
     expected = {
-        "picture": "golden/input.png", "columns": columns(), "features": [float(v) for v in values],
+        "picture": "golden/input.png", "columns": columns(groups), "features": [float(v) for v in values],
         "probabilities": [round(float(v), 6) for v in probabilities], "tolerance": {"features": 1e-4, "probabilities": 1e-4},
     }  # fmt: skip
-    (BUNDLE / "golden" / "features.json").write_text(json.dumps(expected) + "\n")
-    (BUNDLE / "CARD.md").write_text(
-        "# tiny-features\n\nTrees of drawn splits. They know nothing of nailfolds: they test Hairpin's own workings and must not be used for\n"
+    (folder / "golden" / "features.json").write_text(json.dumps(expected) + "\n")
+    (folder / "CARD.md").write_text(
+        f"# {name}\n\n{what}. They know nothing of nailfolds: they test Hairpin's own workings and must not be used for\n"
         "anything else.\n"
     )
     seen = [[round(float(low) - 1, 4), round(float(high) + 1, 4)] for low, high in zip(cohort.min(axis=0), cohort.max(axis=0))]
-    (BUNDLE / "manifest.toml").write_text(manifest(seen))
-    print(BUNDLE.name, expected["probabilities"])
+    (folder / "manifest.toml").write_text(manifest(folder, name, groups, seen))
+    print(folder.name, expected["probabilities"])
 
 
-def manifest(seen):
+def manifest(folder, name, groups, seen):
+    measured = f"""
+[features.loops]
+locator = "locator-synth"
+version = "0.1.0"
+sha256 = "{hashlib.sha256(LOCATOR.read_bytes()).hexdigest()}"
+limits = {{ {", ".join(f"{key} = {value}" for key, value in LIMITS.items())} }}
+"""
     text = f"""schema = 1
-name = "tiny-features"
+name = "{name}"
 version = "0.1.0"
 task = "features"
 scheme = "fast-track"
@@ -185,12 +203,12 @@ description = "drawn splits, trained on nothing"
 [features]
 size = {json.dumps(list(SIZE))}
 filter = "bilinear"
-groups = {json.dumps(GROUPS)}
+groups = {json.dumps(groups)}
 opencv = "{VERSIONS["opencv"]}"
 mahotas = "{VERSIONS["mahotas"]}"
 scikit_image = "{VERSIONS["scikit_image"]}"
 seen = {json.dumps(seen)}
-
+{measured if "shape" in groups else ""}
 [input]
 name = "features"
 
@@ -208,11 +226,12 @@ how = "chosen to be seen in tests"
 
 [files]
 """
-    for path in sorted(p for p in BUNDLE.rglob("*") if p.is_file()):
-        text += f'"{path.relative_to(BUNDLE).as_posix()}" = "{hashlib.sha256(path.read_bytes()).hexdigest()}"\n'
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        text += f'"{path.relative_to(folder).as_posix()}" = "{hashlib.sha256(path.read_bytes()).hexdigest()}"\n'
     return text
 
 
 if __name__ == "__main__":
     golden()
-    bundle()
+    bundle("tiny-features", GROUPS, "Trees of drawn splits")
+    bundle("tiny-shape", ["hu", "shape"], "Trees of drawn splits, over moments of the picture and figures of its loops")
