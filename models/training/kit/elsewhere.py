@@ -102,7 +102,7 @@ def told(facts: dict, origin: str) -> str:
         for name, s in facts["subjects"].items()
     )
     healthy, with_ = facts["without_disease"], facts["with_disease"]
-    left_out = f" Left out are {facts['left_out']} more frames, of whose loops not all was measured." if facts.get("left_out") else ""
+    left_out = f" Left out are {facts['left_out']} more frames, whose loops' figures were not all measured." if facts.get("left_out") else ""
     sides = [sum(s["disease"] is kind for s in facts["subjects"].values()) for kind in (True, False)]
     return f"""## On real frames
 For curiosity only: {origin or 'images that the maker named without saying what they are'}, without the daemon's

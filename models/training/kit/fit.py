@@ -12,7 +12,7 @@ from . import whole
 from .calls import settle
 from .card import card
 from .figures import margin_of
-from .loops import measured_by, shape_of
+from .loops import MeasuredBy, measured_by, shape_of
 from .manifest import Identity
 from .problem import USAGE, Problem
 from .protocol import Plan, asked, rows_at, tried
@@ -97,8 +97,7 @@ def fit_classical(cohort: Cohort, asked_for: argparse.Namespace) -> None:
         facts["elsewhere"] = looked(asked_for.elsewhere, model, groups, asked_for.size, calls, bundle.seen(matrix[parts["train"]]), asked_for.elsewhere_loops)
         elsewhere = told(facts["elsewhere"], asked_for.elsewhere_is)
     what = {
-        "features": f"{', '.join(groups)}: {matrix.shape[1]} columns of the whole picture at {asked_for.size[0]} x {asked_for.size[1]} (`docs/bundles.md`)"
-        + (f", those of shape from its loops as {measured.locator} {measured.version} finds them" if measured else ""),
+        "features": described(groups, asked_for.size, measured),
         "classifier": f"{classical.CLASSIFIERS[name].title}, standardised features; {len(model) / 1024:.0f} KiB of ONNX",
     }
     made = (
@@ -115,6 +114,17 @@ def fit_classical(cohort: Cohort, asked_for: argparse.Namespace) -> None:
     print(f"{asked_for.out}: written; figures in its CARD.md and in {asked_for.work}/{identity.name}-metrics.json")
 
 
+def described(groups: tuple[str, ...], size: tuple[int, int], measured: MeasuredBy | None) -> str:
+    """The columns in words."""
+    from . import features
+
+    of_picture = features.of_pixels(groups)
+    parts = [f"{', '.join(of_picture)}: {len(features.columns(of_picture))} columns of the whole picture at {size[0]} x {size[1]}"] if of_picture else []
+    if measured:
+        parts.append(f"shape: {len(features.columns(('shape',)))} columns of its loops as {measured.locator} {measured.version} measures them")
+    return f"{'; '.join(parts)} (`docs/bundles.md`)"
+
+
 def with_loops(cohort: Cohort, loops: Path) -> tuple[Cohort, np.ndarray]:
     """The images of which all that the group `shape` needs was measured, and that: the service reads no others with such a model."""
     shape = shape_of(loops, [row.path for row in cohort.rows])
@@ -122,7 +132,7 @@ def with_loops(cohort: Cohort, loops: Path) -> tuple[Cohort, np.ndarray]:
     if not keep.any():
         raise Problem(f"{loops}: of no image of {cohort.source} all that the group shape needs was measured")
     rows = tuple(row for row, kept in zip(cohort.rows, keep) if kept)
-    left_out = () if keep.all() else (f"of {len(keep)} images {int((~keep).sum())} were left out, because not all of their loops' figures was measured",)
+    left_out = () if keep.all() else (f"of {len(keep)} images {int((~keep).sum())} were left out, because not all figures of their loops were measured",)
     return replace(cohort, rows=rows, notes=(*cohort.notes, *left_out)), shape[keep]
 
 

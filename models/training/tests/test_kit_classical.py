@@ -184,7 +184,7 @@ def test_a_bundle_of_the_group_shape_names_what_measured_its_loops(tmp_path, mon
     answer = convert.answers((out / "model.onnx").read_bytes(), np.float32([golden["features"]]))[0]
     assert answer == pytest.approx(golden["probabilities"], abs=1e-6)
     card = (out / "CARD.md").read_text()
-    assert "Of 160 images 2 were left out" in card and "one piece of evidence and not two" in card
+    assert "Of 160 images 2 were left out" in card and "shape: 5 columns of its loops as locator-synth 0.1.0 measures them" in card and "one piece of evidence and not two" in card
 
 
 def test_what_a_bundle_of_the_group_shape_cannot_be_made_of_is_said(tmp_path, monkeypatch, capsys):
