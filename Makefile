@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 HAIRPIN := target/release/hairpin
 
-.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device test-openvino test-mlserver test-gpu browser screenshots bench bench-device soak soak-device model models networks locator locator-int8 fmt features
+.PHONY: help setup build demo test lint check-fmt clippy unit configs deny unit-file shell training-tests test-device test-openvino test-mlserver test-gpu browser screenshots bench bench-device soak soak-device model models networks locator locator-int8 widths fmt features
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -101,6 +101,9 @@ networks: build ## train the five networks on the same cohort: minutes on a GPU,
 
 locator: build ## draw the pictures and train the network that finds loops again
 	models/training/make-locator
+
+widths: build ## the network that says how wide loops are again, into its finished bundle
+	models/training/make-widths
 
 locator-int8: build ## the same network in 8 bits, from its finished bundle
 	models/training/make-locator-int8

@@ -9,7 +9,7 @@ use common::{Film, Outcome, Report, Target, median, say, timed};
 use hairpin::bundle::LocateBundle;
 use hairpin::decode::{Decoded, Decoder};
 use hairpin::infer::{Locator, Maps, Runtime};
-use hairpin::measure::{Settings, measure};
+use hairpin::measure::{Settings, Tip, by_tips, candidates};
 use hairpin::preprocess::{Field, FieldPreparer};
 use hairpin::scale::{Scale, ScaleMethod};
 
@@ -21,17 +21,18 @@ fn main() -> Outcome<()> {
     let rounds = common::option("--rounds", 60)?;
     let film = Film::draw(common::USUAL, 20)?;
     let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let dir = models.join("locator-synth-0.1.0");
+    let dir = models.join("locator-synth-0.2.0");
     let bundle = LocateBundle::load(&dir)?;
     let runtime = common::runtime(1, common::Spread::FrameEach);
     let library = Runtime::load(&runtime.library)?;
     let mut locator = Locator::open(&library, &bundle, &runtime)?;
-    let small = LocateBundle::load(&models.join("locator-synth-int8-0.1.0"))?;
+    let small = LocateBundle::load(&models.join("locator-synth-int8-0.2.0"))?;
     let mut in_8_bits = Locator::open(&library, &small, &runtime)?;
     let scale = Scale::new(UM_PER_PX, ScaleMethod::Entered).ok_or("the scale is out of range")?;
     let mut preparer = FieldPreparer::new(&bundle.input);
     let (mut field, mut maps, mut decoder) = (Field::default(), Maps::default(), Decoder::new()?);
-    let mut times: [Vec<f64>; 5] = Default::default();
+    let settings = Settings::default();
+    let mut times: [Vec<f64>; 6] = Default::default();
     for n in 0..WARM + rounds {
         let raw = &film.frames[n % film.frames.len()];
         let (Decoded::Clean(image) | Decoded::Tolerated(image)) = decoder.decode(raw, Vec::new()) else {
@@ -39,35 +40,50 @@ fn main() -> Outcome<()> {
         };
         let (prepared, prepare) = timed(|| preparer.prepare(image.size(), image.rgb(), Some(&scale), &mut field));
         prepared?;
-        let (located, network) = timed(|| locator.locate(&field, &mut maps));
-        located?;
         let (located, eight) = timed(|| in_8_bits.locate(&field, &mut maps));
         located?;
-        let (found, figures) = timed(|| measure(&maps, Some(UM_PER_PX), &Settings::default()));
+        let (located, network) = timed(|| locator.locate(&field, &mut maps));
+        located?;
+        let (tips, search) = timed(|| candidates(&maps, &settings));
+        let (tips, widths) = timed(|| with_widths(&mut locator, &field, tips, &settings));
+        let tips = tips?;
+        let (found, figures) = timed(|| by_tips(&maps, &tips, Some(UM_PER_PX), &settings));
         assert!(found.um_per_px.is_some());
         if n >= WARM {
-            let ms = [prepare, network, figures, prepare + network + figures, eight];
+            let figures = search + figures;
+            let ms = [prepare, network, figures, prepare + network + widths + figures, eight, widths];
             times.iter_mut().zip(ms).for_each(|(all, ms)| all.push(ms));
         }
     }
-    let [prepare, network, figures, whole, eight] = times.each_ref().map(|all| median(all));
+    let [prepare, network, figures, whole, eight, widths] = times.each_ref().map(|all| median(all));
     let mut report = Report::default();
     report.add("prepare a field of 3.3 mm".to_owned(), prepare, "ms", Target::None);
     report.add("network, one thread".to_owned(), network, "ms", Target::None);
+    report.add("widths of its loops, one thread".to_owned(), widths, "ms", Target::None);
     report.add("row, loops, figures".to_owned(), figures, "ms", Target::None);
-    report.add("all but the network".to_owned(), prepare + figures, "ms", Target::AtMost(15.0));
+    report.add("all but the networks".to_owned(), prepare + figures, "ms", Target::AtMost(15.0));
     report.add("fields a second on one core".to_owned(), 1e3 / whole, "/s", Target::AtLeast(12.0));
     report.add("network in 8 bits, one thread".to_owned(), eight, "ms", Target::None);
-    let in_8_bits = 1e3 / (prepare + eight + figures);
+    let in_8_bits = 1e3 / (prepare + eight + widths + figures);
     report.add("fields a second on one core, network in 8 bits".to_owned(), in_8_bits, "/s", Target::AtLeast(12.0));
     match python(&dir.join("model.onnx"), &film, rounds) {
         Ok(theirs) => {
-            report.add("Python, all but the network".to_owned(), theirs, "ms", Target::None);
+            report.add("Python, all but the networks".to_owned(), theirs, "ms", Target::None);
             report.add("against Python".to_owned(), theirs / (prepare + figures), "x", Target::AtLeast(3.0));
         }
         Err(error) => say(format!("skipped: the chain in Python ({error}); benches/run makes what it needs")),
     }
     report.finish("measure")
+}
+
+/// As the measure thread asks.
+fn with_widths(locator: &mut Locator, field: &Field, mut tips: Vec<Tip>, settings: &Settings) -> Outcome<Vec<Tip>> {
+    for tip in tips.iter_mut().filter(|tip| tip.score >= settings.faint_score) {
+        if let Some(width_um) = locator.width_um(field, [tip.x, tip.y], tip.toward)? {
+            *tip = tip.retold(width_um, settings);
+        }
+    }
+    Ok(tips)
 }
 
 /// Milliseconds that the chain in Python takes for a field, its network left out.

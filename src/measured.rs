@@ -41,7 +41,7 @@ pub struct Limits {
     /// than 0.15.
     pub doubtful_shape: f32,
     pub abnormal_shape: f32,
-    /// Share by which an apical width may be off: the mean error on drawn giants.
+    /// Share by which an apical width may be off: nearly twice the mean error on drawn giants, for on real ones nobody knows it.
     pub width_error: f32,
 }
 

@@ -18,7 +18,7 @@ const UM_PER_PX: &str = "4";
 /// A folder with a configuration that measures loops.
 fn bench() -> Bench {
     let bench = Bench::new();
-    let bundle = root().join("models/locator-synth-0.1.0");
+    let bundle = root().join("models/locator-synth-0.2.0");
     bench.config("", &format!("[measure]\nbundle = {bundle:?}"));
     bench
 }

@@ -29,7 +29,7 @@ use serde_json::Value;
 const EACH: usize = 14;
 
 fn locator() -> PathBuf {
-    root().join("models/locator-synth-0.1.0")
+    root().join("models/locator-synth-0.2.0")
 }
 
 /// `[measure]` as the bundle tiny-shape was made with.
@@ -72,8 +72,8 @@ fn the_model_reads_what_is_measured() {
     preparer.prepare(size, &decoded.pixels, Some(&scale), &mut field).unwrap();
     let measured = loops.measurer.measure(&field).unwrap();
     let expected = measured.figures().unwrap();
-    assert_eq!(expected[0], measured.density_per_mm.unwrap().value);
-    assert_eq!(expected[4], measured.counted.unwrap() as f32);
+    assert_eq!(expected[0].to_bits(), measured.density_per_mm.unwrap().value.to_bits());
+    assert_eq!(expected[4] as u32, measured.counted.unwrap());
     assert!(expected[1] > 5.0 && expected[2] >= expected[1], "{expected:?}");
 
     let mut intake = assemble::intake(&bundle, Some(&choice())).unwrap();
@@ -133,10 +133,10 @@ fn a_recording_is_read_by_a_model_of_loops_and_by_one_beside_it() {
 #[test]
 fn a_model_of_loops_that_were_measured_otherwise_is_refused() {
     let bench = Bench::new();
-    let int8 = root().join("models/locator-synth-int8-0.1.0");
+    let int8 = root().join("models/locator-synth-int8-0.2.0");
     let cases = [
         (String::new(), "which none is configured to do: name that bundle in [measure] bundle"),
-        (format!("[measure]\nbundle = {int8:?}\n"), "and [measure] bundle is locator-synth-int8 0.1.0"),
+        (format!("[measure]\nbundle = {int8:?}\n"), "and [measure] bundle is locator-synth-int8 0.2.0"),
         (
             format!("{}[measure.limits]\nleast_score = 0.25\n", measure()),
             "[measure.limits] least_score: expected 0.3, found 0.25",
@@ -146,7 +146,7 @@ fn a_model_of_loops_that_were_measured_otherwise_is_refused() {
         let path = config(&bench, "", &more);
         let refused = bench.run(&["check", "--config", path.to_str().unwrap()]).ends(78, &[why]);
         assert!(
-            refused.err.contains("model tiny-shape 0.1.0 reads what locator-synth 0.1.0 measures"),
+            refused.err.contains("model tiny-shape 0.1.0 reads what locator-synth 0.2.0 measures"),
             "{}",
             refused.err
         );

@@ -39,7 +39,7 @@ struct Measuring {
 
 impl Measuring {
     fn new() -> Self {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/locator-synth-0.1.0");
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/locator-synth-0.2.0");
         let bundle = LocateBundle::load(&dir).expect("the shipped bundle is whole");
         let settings = Settings { library: ort::library(), threads: 1, ..Settings::default() };
         let runtime = Runtime::load(&settings.library).expect("make setup fetches the library");

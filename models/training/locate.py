@@ -1,6 +1,6 @@
 """Makes the bundle that finds capillary loops, from folders of drawn nailfolds with labels.
 
-    python models/training/locate.py --learn DIR DIR --hold DIR --out models/locator-synth-0.1.0
+    python models/training/locate.py --learn DIR DIR --hold DIR --out models/locator-synth-0.2.0
 
 Figures on drawn and real frames are not made here but by `hairpin eval`, which reads frames the way the service does.
 """

@@ -1,6 +1,6 @@
 """Makes the 8-bit bundle of the network that finds capillary loops, from its finished bundle and a folder of drawn nailfolds.
 
-    python models/training/quantise_locator.py --full models/locator-synth-0.1.0 --pictures DIR --out models/locator-synth-int8-0.1.0
+    python models/training/quantise_locator.py --full models/locator-synth-0.2.0 --pictures DIR --out models/locator-synth-int8-0.2.0
 """
 
 import argparse

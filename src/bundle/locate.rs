@@ -26,7 +26,24 @@ pub struct LocateBundle {
     /// The answer's planes, in their order.
     pub maps: Vec<String>,
     pub model: String,
+    /// Without it the maps alone say how wide loops are.
+    pub widths: Option<WidthSpec>,
     pub files: BTreeMap<String, String>,
+}
+
+/// A second network, which says how wide a loop is from the picture around its tip: a square patch of the field, turned so
+/// that the loop points up.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WidthSpec {
+    /// Its file, relative to the bundle.
+    pub model: String,
+    pub input: String,
+    pub output: String,
+    /// Of the patch, in samples of the field.
+    pub side: u32,
+    /// Rows of the patch ahead of the tip.
+    pub ahead: u32,
 }
 
 /// How a whole field becomes the model's input: resampled to one scale, its last column and row repeated to whole
@@ -48,6 +65,19 @@ pub struct LocateGolden {
     /// For each plane the means over four by four equal parts, row by row; of logits, as probabilities.
     pub cells: Vec<Vec<f32>>,
     pub tolerance: f32,
+    /// Where the bundle has a network for widths.
+    pub widths: Vec<GoldenWidth>,
+}
+
+/// A tip on the golden picture, and what the reference says of its loop.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoldenWidth {
+    /// In samples of the field; the middle of the first is 0.5.
+    pub at: [f32; 2],
+    pub toward: [f32; 2],
+    /// Natural logarithm of um.
+    pub log_width: f32,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +94,7 @@ struct Written {
     cohort: Cohort,
     input: WrittenInput,
     output: WrittenOutput,
+    widths: Option<Spanned<WidthSpec>>,
     files: BTreeMap<String, Spanned<String>>,
 }
 
@@ -90,10 +121,14 @@ struct WrittenGolden {
     um_per_px: f64,
     cells: Vec<Vec<f32>>,
     tolerance: f32,
+    #[serde(default)]
+    widths: Vec<GoldenWidth>,
 }
 
 /// Of a plane of the golden answer, four by four.
 const GOLDEN_PARTS: usize = 16;
+/// Samples of a patch's side: beyond it a patch holds several loops.
+const PATCH_SIDES: std::ops::RangeInclusive<u32> = 8..=256;
 /// Of a mean of probabilities or logarithms; a larger difference is another model.
 const LARGEST_TOLERANCE: f32 = 0.1;
 
@@ -111,12 +146,17 @@ impl LocateBundle {
         files::read(&self.dir, &self.files, &self.model)
     }
 
+    /// The same of the network for widths.
+    pub fn width_bytes(&self, spec: &WidthSpec) -> Result<Vec<u8>, BundleError> {
+        files::read(&self.dir, &self.files, &spec.model)
+    }
+
     /// The golden picture and what the model must answer to it.
     pub fn golden(&self) -> Result<LocateGolden, BundleError> {
         let (size, rgb) = golden::picture(&self.dir, &self.files)?;
         let wrong = |message: String| BundleError::Golden { path: self.dir.join(golden::EXPECTED), message };
         let text = files::read(&self.dir, &self.files, golden::EXPECTED)?;
-        let WrittenGolden { um_per_px, cells, tolerance } =
+        let WrittenGolden { um_per_px, cells, tolerance, widths } =
             serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
         let full = cells.len() == self.maps.len() && cells.iter().all(|plane| plane.len() == GOLDEN_PARTS);
         if !full || !cells.iter().flatten().all(|v| v.is_finite()) {
@@ -128,7 +168,14 @@ impl LocateBundle {
         if !UM_PER_PX_RANGE.contains(&um_per_px) {
             return Err(wrong(format!("um_per_px: expected a number in {UM_PER_PX_RANGE:?}, found {um_per_px}")));
         }
-        Ok(LocateGolden { size, rgb, um_per_px, cells, tolerance })
+        if widths.is_empty() == self.widths.is_some() {
+            return Err(wrong("widths: expected tips where the manifest has [widths], and none where not".to_owned()));
+        }
+        let numbers = |one: &GoldenWidth| [one.at, one.toward].concat().iter().all(|v| v.is_finite());
+        if !widths.iter().all(|one| numbers(one) && one.log_width.is_finite()) {
+            return Err(wrong("widths: expected numbers".to_owned()));
+        }
+        Ok(LocateGolden { size, rgb, um_per_px, cells, tolerance, widths })
     }
 }
 
@@ -155,6 +202,13 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Locate
     })?;
     let files = manifest::files(text, w.files)?;
     manifest::named(text, &w.model, &files, golden::EXPECTED)?;
+    if let Some(widths) = &w.widths {
+        let WidthSpec { model, side, ahead, .. } = widths.get_ref();
+        text.ensure(widths, files.contains_key(model), || format!("[files] does not name {model:?}"))?;
+        text.ensure(widths, PATCH_SIDES.contains(side) && ahead < side, || {
+            format!("widths: expected a side of {PATCH_SIDES:?} and less ahead, found {side} and {ahead}")
+        })?;
+    }
     Ok(LocateBundle {
         dir: dir.to_owned(),
         id: ModelId { name: w.name.into_inner(), version: w.version.into_inner(), sha256 },
@@ -170,6 +224,46 @@ fn resolve(dir: &Path, sha256: String, text: &Text, w: Written) -> Result<Locate
         stride: stride.into_inner(),
         maps: maps.into_inner(),
         model: w.model.into_inner(),
+        widths: w.widths.map(Spanned::into_inner),
         files,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("models/locator-synth-0.2.0")
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_second_network_is_said_with_its_line() {
+        let manifest = std::fs::read_to_string(shipped().join(super::super::MANIFEST)).unwrap();
+        let cases = [
+            ("model = \"widths.onnx\"", "model = \"other.onnx\"", "[files] does not name \"other.onnx\""),
+            ("side = 40", "side = 4", "widths: expected a side of 8..=256 and less ahead, found 4 and 8"),
+            ("ahead = 8", "ahead = 40", "found 40 and 40"),
+            ("ahead = 8", "ahead = -1", "invalid value: integer `-1`"),
+            ("ahead = 8", "before = 8", "unknown field `before`"),
+        ];
+        for (from, to, expected) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            assert!(manifest.contains(from), "{from}");
+            std::fs::write(folder.path().join(super::super::MANIFEST), manifest.replacen(from, to, 1)).unwrap();
+            let error = LocateBundle::load(folder.path()).unwrap_err();
+            let BundleError::Manifest { line, message, .. } = &error else { panic!("{to}: {error:?}") };
+            assert!(message.contains(expected) && *line > 20, "{to}: line {line}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_with_a_second_network_has_golden_widths_and_one_without_has_none() {
+        let bundle = LocateBundle::load(&shipped()).unwrap();
+        let golden = bundle.golden().unwrap();
+        assert_eq!((bundle.widths.as_ref().unwrap().side, golden.widths.len()), (40, 4));
+        let alone = LocateBundle { widths: None, ..bundle };
+        let error = alone.golden().unwrap_err().to_string();
+        assert!(error.contains("widths: expected tips where the manifest has [widths], and none where not"), "{error}");
+    }
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 pub use features::{FeatureSpec, GoldenFeatures, Group, LoopsSpec};
 pub use golden::Golden;
-pub use locate::{FieldSpec, LocateBundle, LocateGolden};
+pub use locate::{FieldSpec, LocateBundle, LocateGolden, WidthSpec};
 
 /// The manifest's name inside a bundle.
 pub const MANIFEST: &str = "manifest.toml";
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(listed.len(), 1);
         assert!(listed[0].dir.ends_with("broken") && listed[0].bundle.is_err());
         let listed = Bundle::list(Path::new(TINY).parent().unwrap()).unwrap();
-        assert_eq!(listed.iter().filter(|listed| listed.bundle.is_ok()).count(), 4);
+        assert_eq!(listed.iter().filter(|listed| listed.bundle.is_ok()).count(), 5);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     ))?;
     if let Some(loops) = assemble::loops(measure)? {
         let words = loops.measurer.locator().words();
-        out::line(format!("loops by {} {}: the golden maps agree", words.name, words.version))?;
+        out::line(format!("loops by {} {}: what it answers to its golden picture agrees", words.name, words.version))?;
     }
     source(&config.source)?;
     outputs(&config)?;

@@ -2,6 +2,7 @@
 
 use super::maps::{Maps, Plane, sigmoid};
 use super::onnx::{Bound, Runtime};
+use super::widths::Widths;
 use super::{Able, InferError, Settings, first_able, fits, open_nodes};
 use crate::bundle::{FieldSpec, LocateBundle, LocateGolden};
 use crate::preprocess::{Field, FieldPreparer};
@@ -15,6 +16,7 @@ pub struct Locator {
     sides: [usize; 2],
     spec: FieldSpec,
     stride: usize,
+    widths: Option<Widths>,
     words: LocatorWords,
 }
 
@@ -41,6 +43,7 @@ impl Locator {
             sides: [multiple; 2],
             spec: bundle.input.clone(),
             stride: bundle.stride as usize,
+            widths: bundle.widths.as_ref().map(|spec| Widths::open(runtime, bundle, spec, settings)).transpose()?,
             words: LocatorWords {
                 name: bundle.id.name.clone(),
                 version: bundle.id.version.clone(),
@@ -77,7 +80,27 @@ impl Locator {
                 return Err(wrong(message));
             }
         }
+        for (tip, one) in golden.widths.iter().enumerate() {
+            let Some(widths) = &mut self.widths else { break };
+            let (found, expected) = (widths.log_width(&field, one.at, one.toward)?, one.log_width);
+            if (found - expected).abs() > golden.tolerance {
+                let message = format!(
+                    "loop {tip} of the golden picture has another width: expected a logarithm of {expected} within {}, \
+                     found {found}",
+                    golden.tolerance
+                );
+                return Err(wrong(message));
+            }
+        }
         Ok(())
+    }
+
+    /// Apical width in um of a loop on the field whose tip stands at `at`, in cells of its maps; `None` where the bundle
+    /// has no network of its own for it.
+    pub fn width_um(&mut self, field: &Field, at: [f32; 2], toward: [f32; 2]) -> Result<Option<f32>, InferError> {
+        let at = at.map(|cells| cells * self.stride as f32);
+        let log_width = self.widths.as_mut().map(|widths| widths.log_width(field, at, toward)).transpose()?;
+        Ok(log_width.map(um_of))
     }
 
     /// The maps of one field; `maps` is written over. Allocates only when the field's size changes.
@@ -120,6 +143,11 @@ impl Locator {
     pub fn words(&self) -> &LocatorWords {
         &self.words
     }
+}
+
+/// Of the logarithm that networks give; held to what a float can say of a vessel.
+pub fn um_of(log_width: f32) -> f32 {
+    log_width.clamp(0.0, 6.0).exp()
 }
 
 fn shapes([height, width]: [usize; 2], stride: usize) -> ([usize; 4], [usize; 4]) {

@@ -12,6 +12,7 @@ mod onnx;
 mod providers;
 mod remote;
 mod verify;
+mod widths;
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ use remote::{Ports, Remote};
 pub use features::Describer;
 pub use golden::Agreement;
 pub use intake::{Intake, LoopFigures};
-pub use locator::Locator;
+pub use locator::{Locator, um_of};
 pub use maps::{Maps, Plane, sigmoid};
 pub use onnx::Runtime;
 pub use providers::{CpuNodes, OnMissing, Precision, Provider, Settings};

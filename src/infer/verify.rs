@@ -62,7 +62,8 @@ pub fn verify_locator(runtime: &Runtime, dir: &Path, settings: &Settings) -> Vec
     };
     let id = format!("{} {}, {} files, each with its digest", bundle.id.name, bundle.id.version, bundle.files.len());
     let opened = Locator::open(runtime, &bundle, settings);
-    let running = opened.map(|locator| format!("golden maps agree; {}", locator.words().provider_running));
+    let golden = if bundle.widths.is_some() { "golden maps and widths agree" } else { "golden maps agree" };
+    let running = opened.map(|locator| format!("{golden}; {}", locator.words().provider_running));
     vec![
         Check { step: "manifest and files", outcome: Ok(id) },
         Check { step: "session and golden", outcome: running.map_err(|e| e.to_string()) },

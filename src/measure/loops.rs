@@ -46,7 +46,7 @@ fn one(maps: &Maps, tip: &Tip, row: Option<&Row>, settings: &Settings) -> Option
     (clear || in_row).then(|| Loop {
         apex: maps.to_picture(tip.x, tip.y),
         toward: tip.toward,
-        apical_um: Some(tip.width_um),
+        apical_um: (!tip.doubtful_width).then_some(tip.width_um),
         class: class(tip, settings),
         counted: in_row && clear,
         score: tip.score,
@@ -58,7 +58,7 @@ fn one(maps: &Maps, tip: &Tip, row: Option<&Row>, settings: &Settings) -> Option
 fn class(tip: &Tip, settings: &Settings) -> LoopClass {
     if tip.abnormal >= settings.abnormal_shape {
         LoopClass::Abnormal
-    } else if tip.abnormal >= settings.doubtful_shape {
+    } else if tip.abnormal >= settings.doubtful_shape || tip.doubtful_width {
         LoopClass::NotEvaluable
     } else if tip.width_um > GIANT_UM {
         LoopClass::Giant
@@ -75,7 +75,7 @@ mod tests {
     use crate::infer::Plane;
 
     fn tip(x: f32, score: f32, width_um: f32) -> Tip {
-        Tip { x, y: 50.0, score, width_um, toward: [0.0, -1.0], abnormal: 0.0 }
+        Tip { x, y: 50.0, score, width_um, doubtful_width: false, toward: [0.0, -1.0], abnormal: 0.0 }
     }
 
     fn maps() -> Maps {
@@ -98,6 +98,26 @@ mod tests {
         for (x, width, expected) in [(1.9, 12.0, false), (2.1, 12.0, true), (5.0, 100.0, false), (7.0, 100.0, true)] {
             assert_eq!(shown(&maps(), &tip(x, 0.9, width)), expected, "{x} cells from the border, {width} um");
         }
+    }
+
+    #[test]
+    fn a_width_on_which_two_networks_do_not_agree_is_unknown_where_a_giant_is_in_question() {
+        let settings = Settings::default();
+        for (first, second, known) in [
+            (60.0, 80.0, true),
+            (18.6, 70.2, false),
+            (70.0, 30.0, false),
+            (9.0, 18.0, true),
+            (28.0, 41.0, true),
+            (27.0, 43.0, false),
+        ] {
+            let told = tip(50.0, 0.9, first).retold(second, &settings);
+            let one = &of(&maps(), &[told], None, &settings)[0];
+            assert_eq!(one.apical_um, known.then_some(second), "{first} and {second} um");
+            assert_eq!(one.class == LoopClass::NotEvaluable, !known, "{first} and {second} um");
+        }
+        let branched = Tip { abnormal: 0.9, ..tip(50.0, 0.9, 18.0).retold(70.0, &settings) };
+        assert_eq!(class(&branched, &settings), LoopClass::Abnormal, "of any width");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod tally;
 mod tips;
 
 pub use self::correct::{Uncorrectable, corrected};
+pub use self::tips::Tip;
 use crate::infer::Maps;
 /// Stands with the words, for a record keeps what its measures were made with.
 pub use crate::measured::Limits as Settings;
@@ -59,6 +60,12 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether a counted loop is one for certain. The network counts nothing below the least score, so what stands there
+    /// is a reader's.
+    fn is_sure(&self, counted: &Loop) -> bool {
+        !(self.least_score..self.sure_score).contains(&counted.score)
+    }
+
     /// Fewest and most loops of the row among these: without those that may be none and with those that are too faint
     /// to be counted, and a loop either way at the least. What a reader added is sure.
     pub fn range<'a>(&self, loops: impl Iterator<Item = &'a Loop>) -> [u32; 2] {
@@ -66,8 +73,7 @@ impl Settings {
         for one in loops {
             if one.counted {
                 counted += 1;
-                // The network counts nothing below the least score, so what stands there is a reader's.
-                unsure += u32::from((self.least_score..self.sure_score).contains(&one.score));
+                unsure += u32::from(!self.is_sure(one));
             } else {
                 faint += u32::from((self.faint_score..self.least_score).contains(&one.score));
             }
@@ -76,11 +82,21 @@ impl Settings {
     }
 }
 
-/// Measures one field. `um_per_px` is the picture's own; where it is not known, loops are counted and no more.
+/// Measures one field by the maps alone.
 pub fn measure(maps: &Maps, um_per_px: Option<f64>, settings: &Settings) -> Measured {
-    let candidates = tips::find(maps, settings.least_score * 0.5);
-    let row = row::Row::find(maps, &candidates).filter(|row| row.edge >= settings.least_edge);
-    let found = loops::of(maps, &candidates, row.as_ref(), settings);
+    by_tips(maps, &candidates(maps, settings), um_per_px, settings)
+}
+
+/// What may be a tip, from the surest down.
+pub fn candidates(maps: &Maps, settings: &Settings) -> Vec<Tip> {
+    tips::find(maps, settings.least_score * 0.5)
+}
+
+/// Measures one field from its candidates, whose widths may have been told by another network. `um_per_px` is the
+/// picture's own; where it is not known, loops are counted and no more.
+pub fn by_tips(maps: &Maps, candidates: &[Tip], um_per_px: Option<f64>, settings: &Settings) -> Measured {
+    let row = row::Row::find(maps, candidates).filter(|row| row.edge >= settings.least_edge);
+    let found = loops::of(maps, candidates, row.as_ref(), settings);
     let haemorrhages = bleeding::find(maps);
     let mut measured = tally::measured(found, row.as_ref(), maps, settings);
     measured.haemorrhages = haemorrhages;

@@ -98,8 +98,11 @@ fn judge(measured: &mut Measured, density: Interval, settings: &Settings) {
         (low..=high).contains(&um)
     };
     let counted = || measured.loops.iter().filter(|l| l.counted);
-    let sure_giant = counted().any(|l| l.class == LoopClass::Giant && l.apical_um.is_some_and(|um| !near(um)));
-    let perhaps_giant = counted().any(|l| l.class != LoopClass::Abnormal && l.apical_um.is_some_and(near));
+    let giant = |l: &Loop| l.class == LoopClass::Giant;
+    let clear = |l: &Loop| settings.is_sure(l) && l.apical_um.is_some_and(|um| !near(um));
+    let sure_giant = counted().any(|l| giant(l) && clear(l));
+    let by_width = |l: &Loop| l.class != LoopClass::Abnormal && l.apical_um.is_some_and(near);
+    let perhaps_giant = counted().any(|l| by_width(l) || (giant(l) && !clear(l)));
     let edges = density.crosses(DENSITY_LOSS as f32) || density.crosses(DENSITY_NORMAL as f32);
     measured.borderline = !sure_giant && (edges || perhaps_giant);
 }

@@ -162,6 +162,18 @@ fn a_width_near_fifty_is_borderline() {
 }
 
 #[test]
+fn a_giant_of_which_the_network_is_unsure_settles_nothing() {
+    let mut tips: Vec<_> =
+        row_of(7, 12.0).into_iter().map(|(u, _, width, shape)| (u + 0.5, 0.5, width, shape)).collect();
+    tips[3].2 = 80.0;
+    for (score, borderline) in [(0.8, false), (0.35, true)] {
+        let scores = (0..7).map(|i| if i == 3 { score } else { 0.8 }).collect();
+        let measured = Drawn { scores, ..Drawn::new(tips.clone()) }.measured();
+        assert_eq!((measured.giants, measured.borderline), (Some(1), borderline), "a tip of {score}");
+    }
+}
+
+#[test]
 fn a_stretch_without_loops_is_told_from_half_a_millimetre_on() {
     let tips: Vec<_> = [-70.0, -55.0, -40.0, 40.0, 55.0, 70.0].map(|u| (u, 0.0, 12.0, -5.0)).into();
     let measured = Drawn::new(tips).measured();

@@ -1,6 +1,8 @@
 //! Finds the tips: the peaks of the network's map, to a fraction of a cell.
 
-use crate::infer::{Maps, Plane, sigmoid};
+use super::Settings;
+use crate::infer::{Maps, Plane, sigmoid, um_of};
+use crate::measured::GIANT_UM;
 
 /// A candidate for the tip of a distal loop.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -10,11 +12,26 @@ pub struct Tip {
     pub y: f32,
     /// 0 to 1.
     pub score: f32,
-    /// What the network says of the loop there.
+    /// What the network says of the loop there; of the width another may know better.
     pub width_um: f32,
+    /// Two networks told the width, too far apart for either to be believed.
+    pub doubtful_width: bool,
     pub toward: [f32; 2],
     /// 0 to 1.
     pub abnormal: f32,
+}
+
+/// Two widths of one loop of which one is more than this many times the other leave it unknown where a giant is in question. On
+/// drawn frames that is so of one wide loop in sixty, and both are off by 20 um and more (docs/measure.md).
+const WIDTHS_APART: f32 = 1.5;
+
+impl Tip {
+    /// The same tip with the width that a network for widths tells.
+    pub fn retold(self, width_um: f32, settings: &Settings) -> Self {
+        let (low, high) = (self.width_um.min(width_um), self.width_um.max(width_um));
+        let perhaps_giant = high >= GIANT_UM * (1.0 - settings.width_error);
+        Self { width_um, doubtful_width: perhaps_giant && high > WIDTHS_APART * low, ..self }
+    }
 }
 
 /// Radius in which only the highest peak stands, in um: closer tips are the two limbs of one loop.
@@ -87,7 +104,8 @@ fn tip(maps: &Maps, x: i32, y: i32, score: f32) -> Tip {
         x: x as f32 + 0.5 + shift(value(-1, 0), value(1, 0)),
         y: y as f32 + 0.5 + shift(value(0, -1), value(0, 1)),
         score,
-        width_um: maps.plane(Plane::LogWidth)[index].clamp(0.0, 6.0).exp(),
+        width_um: um_of(maps.plane(Plane::LogWidth)[index]),
+        doubtful_width: false,
         toward: if length > 1e-3 { [tx / length, ty / length] } else { [0.0, -1.0] },
         abnormal: sigmoid(maps.plane(Plane::Abnormal)[index]),
     }

@@ -32,7 +32,13 @@ impl Measurer {
 
     pub fn measure(&mut self, field: &Field) -> Result<Measured, InferError> {
         self.locator.locate(field, &mut self.maps)?;
-        Ok(measure::measure(&self.maps, field.um_per_px, &self.settings))
+        let mut tips = measure::candidates(&self.maps, &self.settings);
+        for tip in tips.iter_mut().filter(|tip| tip.score >= self.settings.faint_score) {
+            if let Some(width_um) = self.locator.width_um(field, [tip.x, tip.y], tip.toward)? {
+                *tip = tip.retold(width_um, &self.settings);
+            }
+        }
+        Ok(measure::by_tips(&self.maps, &tips, field.um_per_px, &self.settings))
     }
 
     pub fn locator(&self) -> &Locator {

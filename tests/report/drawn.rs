@@ -10,7 +10,7 @@ use crate::support::{Bench, root};
 #[test]
 fn an_exam_of_the_service_is_shown_with_its_loops() {
     let bench = Bench::new();
-    let bundle = root().join("models/locator-synth-0.1.0");
+    let bundle = root().join("models/locator-synth-0.2.0");
     let source = "paced = false\nscripted = true\nfingers = [\"R4\"]\nfields = 2\nhold_s = 2.0\ntrouble_share = 0.0";
     let config = bench.config(source, &format!("[measure]\nbundle = {bundle:?}"));
     bench.run(&["run", "--config", config.to_str().unwrap()]).ok();

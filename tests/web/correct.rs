@@ -16,7 +16,7 @@ const DELETE: &str = "\u{e017}";
 fn measuring(page: &str) -> Room {
     let source = format!("{SOURCE}\nseed = 3\nfingers = [\"R3\"]\ncohort = \"healthy\"");
     room_with((640, 512), &source, page, |_, config| {
-        let locator = root().join("models/locator-synth-0.1.0");
+        let locator = root().join("models/locator-synth-0.2.0");
         format!("{config}\n[measure]\nbundle = {locator:?}\nevery_ms = 100\n")
     })
 }

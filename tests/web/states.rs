@@ -15,7 +15,7 @@ const ANY: &str = "[[-9.0, 9.0], [-9.0, 9.0], [-9.0, 9.0]]";
 
 /// Loops are measured, as often as the machine can.
 fn with_loops(config: &str) -> String {
-    let locator = root().join("models/locator-synth-0.1.0");
+    let locator = root().join("models/locator-synth-0.2.0");
     format!("{config}\n[measure]\nbundle = {locator:?}\nevery_ms = 100\n")
 }
 

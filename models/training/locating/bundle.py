@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 from .network import MAPS, MULTIPLE, NO_LOGITS, STRIDE, Locator
 
 NAME = "locator-synth"
+WIDTHS_FILE = "widths.onnx"
 # Largest difference of an answer's sample between PyTorch and ONNX Runtime that may pass.
 PARITY = 1e-3
 # Of the golden pair's means. The golden picture has the network's own scale, so that only arithmetic can differ: a tenth of
@@ -96,8 +99,66 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def um_per_px_of(folder: Path) -> float:
+    return float(tomllib.loads((folder / "manifest.toml").read_text())["input"]["um_per_px"])
+
+
+def with_widths(folder: Path, before: Path, net, facts: dict, version: str, figures: list[str]) -> None:
+    """The bundle `before` with a second network, which says how wide loops are: nothing else of what it answers is changed."""
+    from . import widths
+
+    um_per_px, model = um_per_px_of(before), folder / WIDTHS_FILE
+    (folder / "golden").mkdir(parents=True)
+    for name in ("model.onnx", "golden/input.png"):
+        shutil.copy(before / name, folder / name)
+    facts = facts | {"parity": widths.export(net, model)}
+    if facts["parity"] > PARITY:
+        raise RuntimeError(f"exported widths differ from PyTorch's by {facts['parity']:.2e}, more than {PARITY:.0e}")
+    expected = json.loads((before / "golden/expected.json").read_text())
+    with Image.open(folder / "golden/input.png") as picture:
+        field = tensor(picture.convert("RGB"), expected["um_per_px"], um_per_px)
+    maps = runtime(folder / "model.onnx").run(["maps"], {"input": field})[0][0]
+    expected["widths"] = widths.golden(maps, field[0], model, STRIDE, MAPS)
+    (folder / "golden/expected.json").write_text(json.dumps(expected) + "\n")
+    (folder / "CARD.md").write_text(_card_with_widths((before / "CARD.md").read_text(), facts, version, figures))
+    write_manifest(folder, um_per_px, version)
+
+
+def _card_with_widths(card: str, facts: dict, version: str, figures: list[str]) -> str:
+    head, rest = card.split("\n", 1)
+    section = f"""## The network for widths
+
+How wide a found loop is, is said by a second, small network ({facts["weights"]} weights), which sees the picture around the tip alone, turned so that the loop points up. It learned from {facts["loops"]} loops of {facts["subjects"]} drawn
+subjects (`models/training/make-widths`), cut out where the first network finds them, {facts["epochs"]} passes, PyTorch {facts["torch"]}, one seed ({facts["seed"]}). Mean errors on the loops of {facts["held_subjects"]} other drawn subjects, in focus:
+{facts["held"]}. The exported file answers as PyTorch does to {facts["parity"]:.0e}.
+
+"""
+    before, after = rest.split("## Figures\n", 1)
+    before = before.split("## The network for widths\n")[0]
+    lead, after = after.split("\n* ", 1)
+    rest_of_card = after[after.index("\n## "):]
+    kept = after[: after.index("\n## ")]
+    # With one network widths of all loops lean to the middle; with the second those of drawings do not.
+    rest_of_card = rest_of_card.replace("drawn towards the middle", "right to a tenth or so on drawings and unproved on people")
+    bullets = "\n".join(f"* {line}" for line in figures) + "\n" if figures else "* " + kept
+    return f"{head.rsplit(' ', 1)[0]} {version}\n{before}{section}## Figures\n{lead}\n{bullets}{rest_of_card}"
+
+
 def write_manifest(folder: Path, um_per_px: float, version: str, name: str = NAME) -> None:
     files = ["CARD.md", "golden/expected.json", "golden/input.png", "model.onnx"]
+    second = ""
+    if (folder / WIDTHS_FILE).exists():
+        from .widths import AHEAD, SIDE
+
+        files.append(WIDTHS_FILE)
+        second = f"""
+[widths]
+model = "{WIDTHS_FILE}"
+input = "patches"
+output = "log_width"
+side = {SIDE}
+ahead = {AHEAD}
+"""
     digests = "\n".join(f'"{file}" = "{sha256(folder / file)}"' for file in files)
     (folder / "manifest.toml").write_text(f'''schema = 1
 name = "{name}"
@@ -122,7 +183,7 @@ filter = "bilinear"
 name = "maps"
 stride = {STRIDE}
 maps = {json.dumps(MAPS)}
-
+{second}
 [files]
 {digests}
 ''')

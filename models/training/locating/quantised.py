@@ -1,6 +1,6 @@
 """The bundle of the same network in 8 bits: half the time on a CPU. Written from the finished bundle and some drawn pictures; nothing is learned.
 
-    python models/training/quantise_locator.py --full models/locator-synth-0.1.0 --pictures DIR --out models/locator-synth-int8-0.1.0
+    python models/training/quantise_locator.py --full models/locator-synth-0.2.0 --pictures DIR --out models/locator-synth-int8-0.2.0
 """
 
 import json
@@ -59,11 +59,16 @@ def _moved(full: Path, small: Path, tensors: list[np.ndarray]) -> float:
 def _write_golden(folder: Path, full: Path, um_per_px: float) -> None:
     (folder / "golden").mkdir()
     shutil.copy(full / "golden/input.png", folder / "golden/input.png")
-    own = json.loads((full / "golden/expected.json").read_text())["um_per_px"]
+    before = json.loads((full / "golden/expected.json").read_text())
+    own = before["um_per_px"]
     with Image.open(folder / "golden/input.png") as picture:
         tensor = bundle.tensor(picture.convert("RGB"), own, um_per_px)
     maps = bundle.runtime(folder / "model.onnx").run(["maps"], {"input": tensor})[0][0]
     expected = {"um_per_px": own, "cells": bundle.cells(maps), "tolerance": bundle.TOLERANCE}
+    if (full / bundle.WIDTHS_FILE).exists():
+        # The second network is small and stays as it is.
+        shutil.copy(full / bundle.WIDTHS_FILE, folder / bundle.WIDTHS_FILE)
+        expected["widths"] = before["widths"]
     (folder / "golden/expected.json").write_text(json.dumps(expected) + "\n")
 
 
@@ -77,7 +82,7 @@ here as well, what it must not be used for and its known failures above all. **N
 
 Static, per channel, weights of seven bits (so that processors without VNNI add without overflow), activations of eight bits with ranges from {calibrating} drawn
 pictures; the layer that takes the light off and the first and last convolutions stay in 32 bits. On as many other drawn pictures the probability of a
-tip moves by {moved:.3f} in the mean, over the cells where either network says 0.1 or more. Where a GPU runs the network, take the full one: 8 bits in this form are for CPUs.
+tip moves by {moved:.3f} in the mean, over the cells where either network says 0.1 or more. The second network, which says how wide loops are, is the full bundle's own. Where a GPU runs the network, take the full one: 8 bits in this form are for CPUs.
 
 ## Figures
 

@@ -59,7 +59,7 @@ def test_tips_move_with_the_crop():
 
 
 def test_in_8_bits_the_shipped_network_answers_nearly_the_same(tmp_path):
-    shipped = Path(__file__).parents[2] / "locator-synth-0.1.0"
+    shipped = Path(__file__).parents[2] / "locator-synth-0.2.0"
     pictures = tmp_path / "pictures"
     (pictures / "frames").mkdir(parents=True)
     with Image.open(shipped / "golden/input.png") as picture:

@@ -25,7 +25,7 @@ from skimage.feature import local_binary_pattern
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUNDLES = HERE.parent / "bundles"
-LOCATOR = HERE.parents[2] / "models" / "locator-synth-0.1.0" / "manifest.toml"
+LOCATOR = HERE.parents[2] / "models" / "locator-synth-0.2.0" / "manifest.toml"
 SIZE = (64, 48)
 GROUPS = ["hu", "haralick", "colour", "lbp"]
 SHAPE = ["shape_density_per_mm", "shape_median_width_um", "shape_largest_width_um", "shape_giants", "shape_loops"]
