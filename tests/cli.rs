@@ -151,7 +151,8 @@ fn models_are_listed_and_verified() {
     let folder = tiny().parent().unwrap().to_owned();
     let listed = bench.run(&["models", "list", text(&folder), "--json"]).ok().json();
     let names: Vec<&str> = listed.as_array().unwrap().iter().filter_map(|one| one["model"].as_str()).collect();
-    let expected = ["tiny-features 0.1.0", "tiny-mixed 0.1.0", "tiny-resize 0.1.0", "tiny-scale 0.1.0"];
+    let expected =
+        ["tiny-features 0.1.0", "tiny-mixed 0.1.0", "tiny-resize 0.1.0", "tiny-scale 0.1.0", "tiny-shape 0.1.0"];
     assert_eq!(names, expected, "{listed}");
     assert_eq!(listed[0]["validated_on_patients"], false);
     let table = bench.run(&["models", "list", text(&folder)]).ok().out;

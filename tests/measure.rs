@@ -3,14 +3,16 @@
 
 #[path = "support/ort.rs"]
 mod ort;
+#[path = "support/tiny.rs"]
+mod tiny;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use hairpin::bundle::LocateBundle;
 use hairpin::fast_track::Verdict;
 use hairpin::frame::Size;
-use hairpin::infer::{Locator, Runtime, Settings};
+use hairpin::infer::{Locator, Maps, Runtime, Settings};
 use hairpin::measure;
 use hairpin::measured::{LoopClass, Measured, NotMeasured};
 use hairpin::pipeline::measure::Measurer;
@@ -18,10 +20,11 @@ use hairpin::preprocess::{ASSUMED_WIDTH_UM, Field, FieldPreparer};
 use hairpin::scale::{Scale, ScaleMethod};
 use hairpin::synth::camera::Exposure;
 use hairpin::synth::cohort::{Subject, photograph};
+use hairpin::synth::loops::Class;
 use hairpin::synth::optics::Optics;
 use hairpin::synth::pathology::Cohort;
 use hairpin::synth::rng::Rng;
-use hairpin::synth::truth::Truth;
+use hairpin::synth::truth::{TrueLoop, Truth};
 
 const UM_PER_PX: f32 = 2.0;
 const SIZE: Size = Size::new(768, 768);
@@ -32,6 +35,10 @@ struct Drawn {
     truth: Truth,
 }
 
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/locator-synth-0.2.0")
+}
+
 struct Measuring {
     preparer: FieldPreparer,
     measurer: Measurer,
@@ -39,15 +46,16 @@ struct Measuring {
 
 impl Measuring {
     fn new() -> Self {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/locator-synth-0.2.0");
-        let bundle = LocateBundle::load(&dir).expect("the shipped bundle is whole");
+        let (locator, preparer) = Self::parts();
+        Self { preparer, measurer: Measurer::new(locator, measure::Settings::default()) }
+    }
+
+    fn parts() -> (Locator, FieldPreparer) {
+        let bundle = LocateBundle::load(&shipped()).expect("the shipped bundle is whole");
         let settings = Settings { library: ort::library(), threads: 1, ..Settings::default() };
         let runtime = Runtime::load(&settings.library).expect("make setup fetches the library");
         let locator = Locator::open(&runtime, &bundle, &settings).expect("the golden maps agree");
-        Self {
-            preparer: FieldPreparer::new(&bundle.input),
-            measurer: Measurer::new(locator, measure::Settings::default()),
-        }
+        (locator, FieldPreparer::new(&bundle.input))
     }
 
     fn of(&mut self, size: Size, rgb: &[u8], um_per_px: f64) -> Measured {
@@ -124,6 +132,60 @@ fn loops_of_drawn_healthy_fingers_are_found_where_they_are() {
     }
     let (precision, recall) = (right as f64 / counts as f64, found as f64 / distal as f64);
     assert!(precision > 0.95 && recall > 0.9, "precision {precision:.2}, recall {recall:.2} of {distal}");
+}
+
+/// Mean difference of a found loop's width from the drawn one's, of loops of normal shape, in um.
+fn width_error(mut measure: impl FnMut(&Drawn) -> Measured) -> f32 {
+    let mut off = Vec::new();
+    for one in HEALTHY.iter() {
+        let measured = measure(one);
+        for found in measured.loops.iter().filter(|l| l.counted) {
+            let far = |l: &TrueLoop| (l.x - found.apex[0]).hypot(l.y - found.apex[1]) * UM_PER_PX;
+            let truth = one.truth.loops.iter().min_by(|a, b| far(a).total_cmp(&far(b))).expect("a finger has loops");
+            if let Some(um) = found.apical_um.filter(|_| far(truth) < 30.0 && truth.class != Class::Abnormal) {
+                off.push((um - truth.apical_um).abs());
+            }
+        }
+    }
+    assert!(off.len() > 40, "{} loops", off.len());
+    off.iter().sum::<f32>() / off.len() as f32
+}
+
+#[test]
+fn widths_are_the_second_networks_and_nearer_to_what_was_drawn() {
+    let mut measuring = Measuring::new();
+    let with_both = width_error(|one| measuring.of(SIZE, &one.rgb, f64::from(UM_PER_PX)));
+    let (mut locator, mut preparer) = Measuring::parts();
+    let scale = Scale::new(f64::from(UM_PER_PX), ScaleMethod::Entered).unwrap();
+    let (mut field, mut maps) = (Field::default(), Maps::default());
+    let alone = width_error(|one| {
+        preparer.prepare(SIZE, &one.rgb, Some(&scale), &mut field).unwrap();
+        locator.locate(&field, &mut maps).unwrap();
+        measure::measure(&maps, Some(f64::from(UM_PER_PX)), &measure::Settings::default())
+    });
+    assert!(
+        with_both < 2.0 && with_both < 0.9 * alone,
+        "{with_both:.2} um, by the locating network alone {alone:.2} um"
+    );
+}
+
+#[test]
+fn a_second_network_that_answers_otherwise_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("golden")).unwrap();
+    for file in ["CARD.md", "model.onnx", "widths.onnx", "golden/input.png", "golden/expected.json", "manifest.toml"] {
+        std::fs::copy(shipped().join(file), folder.path().join(file)).unwrap();
+    }
+    let path = folder.path().join("golden/expected.json");
+    let mut expected: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let told = &mut expected["widths"][1]["log_width"];
+    *told = (told.as_f64().unwrap() + 0.02).into();
+    tiny::replace(folder.path(), "golden/expected.json", expected.to_string().as_bytes());
+    let bundle = LocateBundle::load(folder.path()).unwrap();
+    let runtime = Runtime::load(&ort::library()).unwrap();
+    let settings = Settings { library: ort::library(), threads: 1, ..Settings::default() };
+    let refused = Locator::open(&runtime, &bundle, &settings).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("loop 1 of the golden picture has another width"), "{refused}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ import hashlib
 import json
 import pathlib
 import shutil
+import tomllib
 from importlib.metadata import version
 
 import cv2
@@ -177,10 +178,11 @@ def bundle(name, groups, what):
 
 
 def manifest(folder, name, groups, seen):
+    locator = tomllib.loads(LOCATOR.read_text())
     measured = f"""
 [features.loops]
-locator = "locator-synth"
-version = "0.1.0"
+locator = "{locator["name"]}"
+version = "{locator["version"]}"
 sha256 = "{hashlib.sha256(LOCATOR.read_bytes()).hexdigest()}"
 limits = {{ {", ".join(f"{key} = {value}" for key, value in LIMITS.items())} }}
 """
