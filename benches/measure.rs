@@ -9,7 +9,8 @@ use common::{Film, Outcome, Report, Target, median, say, timed};
 use hairpin::bundle::LocateBundle;
 use hairpin::decode::{Decoded, Decoder};
 use hairpin::infer::{Locator, Maps, Runtime};
-use hairpin::measure::{Settings, Tip, by_tips, candidates};
+use hairpin::measure::{Settings, by_tips, candidates};
+use hairpin::pipeline::measure::tell_widths;
 use hairpin::preprocess::{Field, FieldPreparer};
 use hairpin::scale::{Scale, ScaleMethod};
 
@@ -44,9 +45,9 @@ fn main() -> Outcome<()> {
         located?;
         let (located, network) = timed(|| locator.locate(&field, &mut maps));
         located?;
-        let (tips, search) = timed(|| candidates(&maps, &settings));
-        let (tips, widths) = timed(|| with_widths(&mut locator, &field, tips, &settings));
-        let tips = tips?;
+        let (mut tips, search) = timed(|| candidates(&maps, &settings));
+        let (told, widths) = timed(|| tell_widths(&mut locator, &field, &mut tips, &settings));
+        told?;
         let (found, figures) = timed(|| by_tips(&maps, &tips, Some(UM_PER_PX), &settings));
         assert!(found.um_per_px.is_some());
         if n >= WARM {
@@ -74,16 +75,6 @@ fn main() -> Outcome<()> {
         Err(error) => say(format!("skipped: the chain in Python ({error}); benches/run makes what it needs")),
     }
     report.finish("measure")
-}
-
-/// As the measure thread asks.
-fn with_widths(locator: &mut Locator, field: &Field, mut tips: Vec<Tip>, settings: &Settings) -> Outcome<Vec<Tip>> {
-    for tip in tips.iter_mut().filter(|tip| tip.score >= settings.faint_score) {
-        if let Some(width_um) = locator.width_um(field, [tip.x, tip.y], tip.toward)? {
-            *tip = tip.retold(width_um, settings);
-        }
-    }
-    Ok(tips)
 }
 
 /// Milliseconds that the chain in Python takes for a field, its network left out.

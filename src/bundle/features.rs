@@ -330,9 +330,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_what_measured_the_loops_is_said_with_its_line() {
+        let shape = include_str!("../../tests/data/bundles/tiny-shape-0.1.0/manifest.toml");
+        let cases = [
+            ("groups = [\"hu\", \"shape\"]", "groups = [\"hu\"]", "the group shape, which groups does not name"),
+            ("least_score = 0.3, ", "", "features.loops.limits: missing field `least_score`"),
+            ("least_score = 0.3", "least_score = 0.3, most = 1", "features.loops.limits: unknown field `most`"),
+            ("sha256 = \"", "sha256 = \"zz", "features.loops.sha256: expected 64 hexadecimal digits"),
+            ("locator = \"locator-synth\"\n", "", "missing field `locator`"),
+        ];
+        for (from, to, expected) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            assert!(shape.contains(from), "the fixture has no {from:?}");
+            std::fs::write(folder.path().join(MANIFEST), shape.replacen(from, to, 1)).unwrap();
+            let error = Bundle::describe(folder.path()).expect_err(to);
+            let BundleError::Manifest { line, message, .. } = &error else { panic!("{to}: {error:?}") };
+            assert!(message.contains(expected) && *line > 1, "{to}: line {line}: {message}");
+        }
+    }
+
+    #[test]
     fn columns_are_named_once_each() {
-        let all = [Group::Hu, Group::Haralick, Group::Colour, Group::Lbp];
+        let all = [Group::Hu, Group::Haralick, Group::Colour, Group::Lbp, Group::Shape];
         let names: std::collections::BTreeSet<_> = all.iter().flat_map(|group| group.columns()).collect();
-        assert_eq!(names.len(), 7 + 13 + 18 + 10);
+        assert_eq!(names.len(), 7 + 13 + 18 + 10 + 5);
     }
 }

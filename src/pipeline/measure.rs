@@ -12,7 +12,7 @@ use super::ended::Tiding;
 use super::prepare::PATIENCE;
 use crate::frame::{Image, RawFrame, Size};
 use crate::infer::{InferError, Locator, LoopFigures, Maps};
-use crate::measure::{self, Settings};
+use crate::measure::{self, Settings, Tip};
 use crate::measured::Measured;
 use crate::preprocess::{Field, FieldPreparer, PrepareError};
 use crate::scale::Scale;
@@ -33,11 +33,7 @@ impl Measurer {
     pub fn measure(&mut self, field: &Field) -> Result<Measured, InferError> {
         self.locator.locate(field, &mut self.maps)?;
         let mut tips = measure::candidates(&self.maps, &self.settings);
-        for tip in tips.iter_mut().filter(|tip| tip.score >= self.settings.faint_score) {
-            if let Some(width_um) = self.locator.width_um(field, [tip.x, tip.y], tip.toward)? {
-                *tip = tip.retold(width_um, &self.settings);
-            }
-        }
+        tell_widths(&mut self.locator, field, &mut tips, &self.settings)?;
         Ok(measure::by_tips(&self.maps, &tips, field.um_per_px, &self.settings))
     }
 
@@ -48,6 +44,21 @@ impl Measurer {
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
+}
+
+/// Asks the network for widths, where the bundle has one, about every tip that may be a loop.
+pub fn tell_widths(
+    locator: &mut Locator,
+    field: &Field,
+    tips: &mut [Tip],
+    settings: &Settings,
+) -> Result<(), InferError> {
+    for tip in tips.iter_mut().filter(|tip| tip.score >= settings.faint_score) {
+        if let Some(width_um) = locator.width_um(field, [tip.x, tip.y], tip.toward)? {
+            *tip = tip.retold(width_um, settings);
+        }
+    }
+    Ok(())
 }
 
 /// Measures every picture for a model that reads what is measured, where and when it is prepared for it.

@@ -15,6 +15,7 @@ from .network import MAPS, MULTIPLE, NO_LOGITS, STRIDE, Locator
 
 NAME = "locator-synth"
 WIDTHS_FILE = "widths.onnx"
+NO_FIGURES = "none yet: `hairpin eval`"
 # Largest difference of an answer's sample between PyTorch and ONNX Runtime that may pass.
 PARITY = 1e-3
 # Of the golden pair's means. The golden picture has the network's own scale, so that only arithmetic can differ: a tenth of
@@ -136,11 +137,10 @@ subjects (`models/training/make-widths`), cut out where the first network finds 
     before, after = rest.split("## Figures\n", 1)
     before = before.split("## The network for widths\n")[0]
     lead, after = after.split("\n* ", 1)
-    rest_of_card = after[after.index("\n## "):]
-    kept = after[: after.index("\n## ")]
-    # With one network widths of all loops lean to the middle; with the second those of drawings do not.
-    rest_of_card = rest_of_card.replace("drawn towards the middle", "right to a tenth or so on drawings and unproved on people")
-    bullets = "\n".join(f"* {line}" for line in figures) + "\n" if figures else "* " + kept
+    # With one network widths lean to the middle; what those of the second do on people was not measured.
+    rest_of_card = after[after.index("\n## "):].replace("drawn towards the middle", "unproved on people")
+    # The figures of the bundle before are another network's.
+    bullets = "\n".join(f"* {line}" for line in figures or [NO_FIGURES]) + "\n"
     return f"{head.rsplit(' ', 1)[0]} {version}\n{before}{section}## Figures\n{lead}\n{bullets}{rest_of_card}"
 
 
@@ -190,7 +190,7 @@ maps = {json.dumps(MAPS)}
 
 
 def _card(um_per_px: float, facts: dict, version: str) -> str:
-    figures = "\n".join(f"* {line}" for line in facts.get("figures", ["none yet: `hairpin eval`"]))
+    figures = "\n".join(f"* {line}" for line in facts.get("figures", [NO_FIGURES]))
     plan = facts["plan"]
     return f"""# {NAME} {version}
 

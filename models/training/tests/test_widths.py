@@ -93,5 +93,8 @@ def test_a_bundle_with_widths_names_them_and_keeps_what_it_was(tmp_path):
     assert 'version = "9.0.0"' in manifest and "side = 40" in manifest and f'"widths.onnx" = "{bundle.sha256(new / "widths.onnx")}"' in manifest
     expected = json.loads((new / "golden/expected.json").read_text())
     assert len(expected["widths"]) == 4 and expected["cells"] == json.loads((before / "golden/expected.json").read_text())["cells"]
+    bundle.with_widths(tmp_path / "newer", new, widths.WidthNetwork().eval(), facts, "9.0.1", [])
+    newer = (tmp_path / "newer/CARD.md").read_text()
+    assert "* none yet: `hairpin eval`\n\n## What it must not" in newer and "* one" not in newer and newer.count("## The network for widths") == 1
     card = (new / "CARD.md").read_text()
     assert card.startswith("# locator-synth 9.0.0\n") and "## The network for widths\n" in card and "* one\n* two\n\n## What it must not" in card
