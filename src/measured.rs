@@ -30,8 +30,9 @@ pub struct Limits {
     /// Two tips closer than this, or than 0.6 of their mean width, are one loop: the higher score stands. On traced
     /// frames 48 um gave the best densities of 24 to 64.
     pub apart_um: f32,
-    /// How far a tip of the row may stand from its line, in um. Of 120, 160 and 220 the last gave the best F1 on traced
-    /// frames, whose rows are partly two tiers deep.
+    /// How far a tip of the row may stand from its line, in um: which tips are distal the network says, and this only
+    /// leaves out what is far astray. From 370 to 460 um counts agree best with a reader's; with 220 loops of full rows
+    /// are missed, and on traced frames the counts are no better (docs/measure.md).
     pub band_um: f32,
     /// Mean difference of the nail's probability ahead of the line and behind it, below which there is no row.
     /// The 19 real frames with a counted line have 0.42 to 0.85.
@@ -43,6 +44,10 @@ pub struct Limits {
     pub abnormal_shape: f32,
     /// Share by which an apical width may be off: nearly twice the mean error on drawn giants, for on real ones nobody knows it.
     pub width_error: f32,
+    /// Two widths of one loop, told by two networks, of which one is more than this many times the other leave it unknown
+    /// where a giant is in question. On drawn frames that is so of one wide loop in sixty, and both are off by 20 um and
+    /// more (docs/measure.md).
+    pub widths_apart: f32,
 }
 
 impl Default for Limits {
@@ -52,11 +57,12 @@ impl Default for Limits {
             faint_score: 0.20,
             sure_score: 0.50,
             apart_um: 48.0,
-            band_um: 220.0,
+            band_um: 400.0,
             least_edge: 0.3,
             doubtful_shape: 0.3,
             abnormal_shape: 0.6,
             width_error: 0.16,
+            widths_apart: 1.5,
         }
     }
 }

@@ -50,7 +50,7 @@ const fn quantity(
     Quantity { key, words, unit, of }
 }
 
-const QUANTITIES: [Quantity; 35] = [
+const QUANTITIES: [Quantity; 42] = [
     quantity("apex_precision", "tips: precision", "", |f| share_of(f, |t| (t.matched, t.matched + t.extra))),
     quantity("apex_recall", "tips: recall", "", |f| share_of(f, |t| (t.matched, t.matched + t.missed))),
     quantity("apex_f1", "tips: F1", "", |f| share_of(f, |t| (2 * t.matched, 2 * t.matched + t.extra + t.missed))),
@@ -67,14 +67,33 @@ const QUANTITIES: [Quantity; 35] = [
     }),
     quantity("line_constant", "the same, always the mean", "/mm", |f| on(f, |f| f.line, agreement::constant_error)),
     quantity("line_bias", "density along the marked line: bias", "/mm", |f| on(f, |f| f.line, agreement::bias)),
-    quantity("line_bias_few", "the same, at human counts up to 5", "/mm", |f| on(f, few, agreement::bias)),
-    quantity("line_bias_many", "the same, at human counts from 7 on", "/mm", |f| on(f, many, agreement::bias)),
+    quantity("line_bias_few", "the same, at human counts up to 5", "/mm", |f| on(f, |f| few(f.line), agreement::bias)),
+    quantity("line_bias_many", "the same, at human counts from 7 on", "/mm", |f| {
+        on(f, |f| many(f.line), agreement::bias)
+    }),
     quantity("line_r", "density along the marked line: r", "", |f| on(f, |f| f.line, agreement::correlation)),
     quantity("line_icc", "density along the marked line: ICC(2,1)", "", |f| on(f, |f| f.line, agreement::icc)),
     quantity("line_within_one", "density along the marked line: share within a loop", "", |f| {
         on(f, |f| f.line, within_one)
     }),
     quantity("line_held", "share of frames whose interval holds the reader's count", "", |f| held(f, |f| f.line_held)),
+    quantity("across_mae", "density of the row across the marked line: mean absolute error", "/mm", |f| {
+        on(f, |f| f.across, agreement::mean_absolute_error)
+    }),
+    quantity("across_bias", "density of the row across the line: bias", "/mm", |f| {
+        on(f, |f| f.across, agreement::bias)
+    }),
+    quantity("across_bias_few", "the same, at human counts up to 5", "/mm", |f| {
+        on(f, |f| few(f.across), agreement::bias)
+    }),
+    quantity("across_bias_many", "the same, at human counts from 7 on", "/mm", |f| {
+        on(f, |f| many(f.across), agreement::bias)
+    }),
+    quantity("across_r", "density of the row across the line: r", "", |f| on(f, |f| f.across, agreement::correlation)),
+    quantity("across_icc", "density of the row across the line: ICC(2,1)", "", |f| on(f, |f| f.across, agreement::icc)),
+    quantity("across_held", "share of frames whose interval across the line holds the reader's count", "", |f| {
+        held(f, |f| f.across_held)
+    }),
     quantity("row_mae", "density of the drawn row: mean absolute error", "/mm", |f| {
         on(f, |f| f.row, agreement::mean_absolute_error)
     }),
@@ -174,12 +193,12 @@ fn on(frames: &[&Frame], pick: fn(&Frame) -> Option<Pair>, of: fn(&[Pair]) -> Op
     Some((of(&pairs)?, pairs.len()))
 }
 
-fn few(frame: &Frame) -> Option<Pair> {
-    frame.line.filter(|pair| pair.label <= FEW_PER_MM)
+fn few(counted: Option<Pair>) -> Option<Pair> {
+    counted.filter(|pair| pair.label <= FEW_PER_MM)
 }
 
-fn many(frame: &Frame) -> Option<Pair> {
-    frame.line.filter(|pair| pair.label >= MANY_PER_MM)
+fn many(counted: Option<Pair>) -> Option<Pair> {
+    counted.filter(|pair| pair.label >= MANY_PER_MM)
 }
 
 fn within_one(pairs: &[Pair]) -> Option<f64> {

@@ -66,6 +66,11 @@ pub struct Frame {
     pub line: Option<Pair>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line_held: Option<bool>,
+    /// Loops a mm of the row where it passes the marked line, however far before or behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub across: Option<Pair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub across_held: Option<bool>,
     /// Loops a mm of the whole row in view, of a drawn frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<Pair>,
@@ -106,6 +111,8 @@ impl Frame {
             span_held: None,
             line: None,
             line_held: None,
+            across: None,
+            across_held: None,
             row: None,
             row_held: None,
             line_width_um: None,
@@ -137,7 +144,8 @@ impl Frame {
         }
     }
 
-    /// Counts the loops along the line that a reader counted along.
+    /// Counts the loops along the line that a reader counted along: those near it, and all of the row between its ends.
+    /// Readers draw the line where it does not hide the loops, often across their limbs and far from their tips.
     pub fn against_count(&mut self, label: &Counted, loops: &[Loop], um_per_px: f64, settings: &Settings) {
         if !self.is_measured() {
             return;
@@ -145,19 +153,27 @@ impl Frame {
         let [from, to] = label.line;
         let length = (to[0] - from[0]).hypot(to[1] - from[1]);
         let along = [(to[0] - from[0]) / length, (to[1] - from[1]) / length];
-        let on_line = |one: &&Loop| {
-            let p = place(one);
-            let (dx, dy) = (p[0] - from[0], p[1] - from[1]);
-            let (far, off) = (dx * along[0] + dy * along[1], dy * along[0] - dx * along[1]);
-            (0.0..=length).contains(&far) && off.abs() <= LINE_BAND_UM / um_per_px
+        let length_mm = length * um_per_px / 1000.0;
+        let within = |band_um: f64| -> Vec<&Loop> {
+            let on_line = |one: &&Loop| {
+                let p = place(one);
+                let (dx, dy) = (p[0] - from[0], p[1] - from[1]);
+                let (far, off) = (dx * along[0] + dy * along[1], dy * along[0] - dx * along[1]);
+                (0.0..=length).contains(&far) && off.abs() <= band_um / um_per_px
+            };
+            loops.iter().filter(on_line).collect()
         };
-        let on_line: Vec<&Loop> = loops.iter().filter(on_line).collect();
-        let counted = || on_line.iter().filter(|l| l.counted);
-        let per_mm = |loops: f64| loops / (length * um_per_px / 1000.0);
-        self.line = Some(Pair { label: label.per_mm, found: per_mm(counted().count() as f64) });
-        self.line_width_um = median(&counted().filter_map(|l| l.apical_um).map(f64::from).collect::<Vec<_>>());
-        let [fewest, most] = settings.range(on_line.iter().copied()).map(|loops| per_mm(f64::from(loops)));
-        self.line_held = Some(fewest <= label.per_mm && label.per_mm <= most);
+        let against = |on_line: &[&Loop]| {
+            let counted = on_line.iter().filter(|l| l.counted).count();
+            let [fewest, most] = settings.range(on_line.iter().copied()).map(|loops| f64::from(loops) / length_mm);
+            let pair = Pair { label: label.per_mm, found: counted as f64 / length_mm };
+            (Some(pair), Some(fewest <= label.per_mm && label.per_mm <= most))
+        };
+        let near = within(LINE_BAND_UM);
+        (self.line, self.line_held) = against(&near);
+        (self.across, self.across_held) = against(&within(f64::INFINITY));
+        let widths = near.iter().filter(|l| l.counted).filter_map(|l| l.apical_um);
+        self.line_width_um = median(&widths.map(f64::from).collect::<Vec<_>>());
     }
 }
 
@@ -207,6 +223,8 @@ mod tests {
         frame.against_count(&label, &loops, 2.5, &Settings::default());
         assert_eq!(frame.line, Some(Pair { label: 4.0, found: 3.0 }), "1 mm long, and 200 px to either side");
         assert_eq!(frame.line_width_um, Some(11.0));
+        assert_eq!(frame.across, Some(Pair { label: 4.0, found: 4.0 }), "the row, however far from the line");
+        assert_eq!((frame.line_held, frame.across_held), (Some(true), Some(true)));
     }
 
     #[test]
@@ -216,7 +234,7 @@ mod tests {
         for seen in [Ok(&unmeasured), Err(Outcome::Refused(RejectReason::Defocus))] {
             let mut frame = Frame::new("a", "", seen);
             frame.against_count(&label, &[], 2.5, &Settings::default());
-            assert_eq!(frame.line, None);
+            assert_eq!((frame.line, frame.across), (None, None));
             assert!(!frame.is_measured());
         }
     }

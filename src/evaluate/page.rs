@@ -75,9 +75,10 @@ fn figures(page: &mut String, group: &Group) {
 
 fn plots(page: &mut String, report: &Report) {
     type Kind = (&'static str, &'static str, fn(&Frame) -> Option<Pair>);
-    let kinds: [Kind; 3] = [
+    let kinds: [Kind; 4] = [
         ("Density of the traced row", "traced loops a mm", |f| f.span),
         ("Density along the marked line", "loops a mm counted by the reader", |f| f.line),
+        ("Density of the row across the marked line", "loops a mm counted by the reader", |f| f.across),
         ("Density of the drawn row", "drawn loops a mm", |f| f.row),
     ];
     for (title, label, pick) in kinds {
@@ -113,12 +114,13 @@ fn section(page: &mut String, title: &str, one: &str, two: &str) {
 }
 
 /// What stands beside each subject's name.
-const BY_SUBJECT: [(&str, &str); 8] = [
+const BY_SUBJECT: [(&str, &str); 9] = [
     ("apex_f1", "tips: F1"),
     ("apex_precision", "precision"),
     ("apex_recall", "recall"),
     ("span_mae", "traced density: error"),
     ("line_mae", "line density: error"),
+    ("across_mae", "row across the line: error"),
     ("row_mae", "drawn density: error"),
     ("width_median_um", "median width"),
     ("not_measured", "not measured"),
@@ -231,7 +233,8 @@ fn row(page: &mut String, frame: &Frame, overlay: Option<&dyn Fn(&str) -> String
 fn explained(report: &Report) -> String {
     format!(
         "<h2>What the figures are</h2>\n<p>A found tip within {} um of a labelled one is that loop, each only once. Loops along a \
-         marked line are those between its ends and at most {} um to its sides. Bias is found less labelled. \"Always the mean\" is \
+         marked line are those between its ends and at most {} um to its sides; those of the row across the line are all between its \
+         ends, for readers often draw it across the limbs, far from the tips. Bias is found less labelled. \"Always the mean\" is \
          the error of answering every frame with the mean of the labels. A frame without a measure misses all its loops and has no \
          density: unknown is never nought. Intervals hold 95 % of {} resamplings of the frames (seed {}); frames of one subject are \
          alike, so they are rather too narrow. Definitions: docs/measure.md.</p>\n",

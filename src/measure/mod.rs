@@ -51,6 +51,9 @@ impl Settings {
                 self.doubtful_shape, self.abnormal_shape
             ));
         }
+        if !(self.widths_apart >= 1.0 && self.widths_apart.is_finite()) {
+            return Err(format!("widths_apart is {}: it is a factor, and must be at least 1", self.widths_apart));
+        }
         // Rows lie 90 um apart at the least, and half a millimetre holds three of them; neighbours have 60 um or more.
         for (key, value, most) in [("band_um", self.band_um, 500.0), ("apart_um", self.apart_um, 100.0)] {
             if !(20.0..=most).contains(&value) {

@@ -183,6 +183,24 @@ fn a_stretch_without_loops_is_told_from_half_a_millimetre_on() {
 }
 
 #[test]
+fn a_limit_that_makes_no_sense_is_named() {
+    let usual = Settings::default();
+    assert_eq!(usual.check(), Ok(()));
+    for (wrong, words) in [
+        (Settings { least_score: 1.0, ..usual }, "least_score is 1: it must be above 0 and below 1"),
+        (Settings { faint_score: 0.31, ..usual }, "faint_score is 0.31: it must be at most least_score, 0.3"),
+        (Settings { sure_score: 0.2, ..usual }, "sure_score is 0.2: it must be at least least_score, 0.3"),
+        (Settings { band_um: 501.0, ..usual }, "band_um is 501: it must be 20 to 500"),
+        (Settings { widths_apart: 0.9, ..usual }, "widths_apart is 0.9: it is a factor, and must be at least 1"),
+        (Settings { widths_apart: f32::NAN, ..usual }, "widths_apart is NaN"),
+        (Settings { widths_apart: f32::INFINITY, ..usual }, "widths_apart is inf"),
+    ] {
+        let told = wrong.check().expect_err(words);
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
 fn nothing_panics_on_maps_of_any_size_or_content() {
     for (width, height) in [(1, 1), (1, 40), (40, 1), (2, 3), (37, 53)] {
         for value in [-30.0f32, 0.0, 30.0] {

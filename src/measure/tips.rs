@@ -21,16 +21,12 @@ pub struct Tip {
     pub abnormal: f32,
 }
 
-/// Two widths of one loop of which one is more than this many times the other leave it unknown where a giant is in question. On
-/// drawn frames that is so of one wide loop in sixty, and both are off by 20 um and more (docs/measure.md).
-const WIDTHS_APART: f32 = 1.5;
-
 impl Tip {
     /// The same tip with the width that a network for widths tells.
     pub fn retold(self, width_um: f32, settings: &Settings) -> Self {
         let (low, high) = (self.width_um.min(width_um), self.width_um.max(width_um));
         let perhaps_giant = high >= GIANT_UM * (1.0 - settings.width_error);
-        Self { width_um, doubtful_width: perhaps_giant && high > WIDTHS_APART * low, ..self }
+        Self { width_um, doubtful_width: perhaps_giant && high > settings.widths_apart * low, ..self }
     }
 }
 
