@@ -99,10 +99,13 @@ fn tips_are_told_in_pixels_of_the_picture() {
 #[test]
 fn proximal_tips_and_those_on_the_nail_are_not_counted() {
     let mut tips = row_of(9, 12.0);
-    tips.extend([(0.0, -40.0, 12.0, -5.0), (30.0, -60.0, 12.0, -5.0), (10.0, 50.0, 12.0, -5.0)]);
-    let measured = Drawn::new(tips).measured();
+    // The band is 50 cells wide to either side of the row, which is found to a step or two of 20 um.
+    tips.extend([(0.0, -55.0, 12.0, -5.0), (30.0, -70.0, 12.0, -5.0), (10.0, 55.0, 12.0, -5.0)]);
+    let measured = Drawn::new(tips.clone()).measured();
     assert_eq!(measured.counted, Some(9));
     assert_eq!(measured.loops.len(), 12, "they are shown all the same");
+    tips[9].1 = -40.0;
+    assert_eq!(Drawn::new(tips).measured().counted, Some(10), "of a second tier, which the network calls distal");
 }
 
 #[test]
@@ -117,7 +120,7 @@ fn tips_of_which_the_network_is_unsure_widen_the_interval_and_no_other_figure() 
     let unsure = Drawn { scores: scores.clone(), ..Drawn::new(tips.clone()) }.measured();
     assert_eq!((unsure.counted, loops(&unsure)), (Some(6), Some([4.0, 6.0, 9.0])), "two may be none, three may be");
     assert_eq!(unsure.loops.len(), 9, "what may be a loop is shown, what is fainter is not");
-    let behind = tips.iter().map(|(u, _, width, shape)| (*u, -39.5, *width, *shape));
+    let behind = tips.iter().map(|(u, _, width, shape)| (*u, -54.5, *width, *shape));
     let two_rows = tips.iter().copied().chain(behind).collect();
     let both = Drawn { scores: [vec![0.8; 10], scores].concat(), ..Drawn::new(two_rows) };
     assert_eq!(loops(&both.measured()), loops(&sure), "a row behind puts the first one in no doubt");
