@@ -40,7 +40,7 @@ fn shown(maps: &Maps, tip: &Tip) -> bool {
 fn one(maps: &Maps, tip: &Tip, row: Option<&Row>, settings: &Settings) -> Option<Loop> {
     let in_row = row.is_some_and(|row| {
         let [u, w] = row.axes.to_fold(tip.x, tip.y);
-        shown(maps, tip) && (w - row.height(u)).abs() <= settings.band_um
+        shown(maps, tip) && (-settings.band_um..=settings.ahead_um).contains(&(w - row.height(u)))
     });
     let clear = tip.score >= settings.least_score;
     (clear || in_row).then(|| Loop {

@@ -55,7 +55,9 @@ impl Settings {
             return Err(format!("widths_apart is {}: it is a factor, and must be at least 1", self.widths_apart));
         }
         // Rows lie 90 um apart at the least, and half a millimetre holds three of them; neighbours have 60 um or more.
-        for (key, value, most) in [("band_um", self.band_um, 500.0), ("apart_um", self.apart_um, 100.0)] {
+        let lengths =
+            [("band_um", self.band_um, 500.0), ("ahead_um", self.ahead_um, 500.0), ("apart_um", self.apart_um, 100.0)];
+        for (key, value, most) in lengths {
             if !(20.0..=most).contains(&value) {
                 return Err(format!("{key} is {value}: it must be 20 to {most}"));
             }

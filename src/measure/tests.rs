@@ -99,11 +99,13 @@ fn tips_are_told_in_pixels_of_the_picture() {
 #[test]
 fn proximal_tips_and_those_on_the_nail_are_not_counted() {
     let mut tips = row_of(9, 12.0);
-    // The band is 50 cells wide to either side of the row, which is found to a step or two of 20 um.
-    tips.extend([(0.0, -55.0, 12.0, -5.0), (30.0, -70.0, 12.0, -5.0), (10.0, 55.0, 12.0, -5.0)]);
+    // The band reaches 50 cells behind the row, which is found to a step or two of 20 um, and 27 before it.
+    tips.extend([(0.0, -55.0, 12.0, -5.0), (30.0, -70.0, 12.0, -5.0), (10.0, 50.0, 12.0, -5.0)]);
     let measured = Drawn::new(tips.clone()).measured();
     assert_eq!(measured.counted, Some(9));
     assert_eq!(measured.loops.len(), 12, "they are shown all the same");
+    tips[11].1 = 36.0;
+    assert_eq!(Drawn::new(tips.clone()).measured().counted, Some(9), "before the row less is allowed than behind it");
     tips[9].1 = -40.0;
     assert_eq!(Drawn::new(tips).measured().counted, Some(10), "of a second tier, which the network calls distal");
 }
@@ -194,6 +196,7 @@ fn a_limit_that_makes_no_sense_is_named() {
         (Settings { faint_score: 0.31, ..usual }, "faint_score is 0.31: it must be at most least_score, 0.3"),
         (Settings { sure_score: 0.2, ..usual }, "sure_score is 0.2: it must be at least least_score, 0.3"),
         (Settings { band_um: 501.0, ..usual }, "band_um is 501: it must be 20 to 500"),
+        (Settings { ahead_um: 0.0, ..usual }, "ahead_um is 0: it must be 20 to 500"),
         (Settings { widths_apart: 0.9, ..usual }, "widths_apart is 0.9: it is a factor, and must be at least 1"),
         (Settings { widths_apart: f32::NAN, ..usual }, "widths_apart is NaN"),
         (Settings { widths_apart: f32::INFINITY, ..usual }, "widths_apart is inf"),

@@ -32,7 +32,7 @@ GROUPS = ["hu", "haralick", "colour", "lbp"]
 SHAPE = ["shape_density_per_mm", "shape_median_width_um", "shape_largest_width_um", "shape_giants", "shape_loops"]
 # As src/measured.rs has them.
 LIMITS = {
-    "least_score": 0.3, "faint_score": 0.2, "sure_score": 0.5, "apart_um": 48.0, "band_um": 400.0, "least_edge": 0.3, "doubtful_shape": 0.3,
+    "least_score": 0.3, "faint_score": 0.2, "sure_score": 0.5, "apart_um": 48.0, "band_um": 400.0, "ahead_um": 220.0, "least_edge": 0.3, "doubtful_shape": 0.3,
     "abnormal_shape": 0.6, "width_error": 0.16, "widths_apart": 1.5,
 }  # fmt: skip
 VERSIONS = {
